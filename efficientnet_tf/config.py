@@ -1,0 +1,199 @@
+"""Everything a run is made of, as frozen dataclasses. Standard library only.
+
+The command line fills them (`flags.py`), a library user fills them by hand, and nothing below
+this file ever reads a flag.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class UserError(ValueError):
+    """A mistake of the person at the keyboard: one line that names the culprit and the fix.
+
+    The command line prints it without a traceback and exits with status 1.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in a table, with the nearest names that are."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known[:12])}"
+    return UserError(f"unknown {kind} {name!r}; {hint}")
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """One stage of the network as its block string describes it, before scaling.
+
+    `arch.block_string` converts to and from the original's notation; SPEC of each field there.
+    """
+
+    kernel_size: int
+    num_repeat: int
+    input_filters: int
+    output_filters: int
+    expand_ratio: int
+    strides: int
+    se_ratio: float | None = None
+    id_skip: bool = True
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A network: its stages, its scaling and the input its family was trained with.
+
+    Attributes:
+      name: the original's model name, `efficientnet-b0`.
+      blocks: the stages, unscaled.
+      width_coefficient, depth_coefficient: compound scaling (paper, section 3.3).
+      input_size: side in pixels of the square image the published weights expect.
+      dropout_rate: fraction of pooled features dropped before the classifier, 0..1.
+      survival_prob: probability that the *last* block's branch survives in training; block `i` of
+        `N` survives with `1 - (1 - survival_prob) * i / N`. None or 1 switches it off.
+      batch_norm_momentum: weight of the old value in the moving statistics.
+      num_classes: width of the classifier.
+      mean_rgb, stddev_rgb: input normalisation, on the scale 0..255.
+      resize_method: `bicubic` or `bilinear`, in TF1's legacy sense.
+    """
+
+    name: str
+    blocks: tuple[BlockSpec, ...]
+    width_coefficient: float = 1.0
+    depth_coefficient: float = 1.0
+    input_size: int = 224
+    dropout_rate: float = 0.2
+    survival_prob: float | None = 0.8
+    batch_norm_momentum: float = 0.99
+    batch_norm_epsilon: float = 1e-3
+    num_classes: int = 1000
+    activation: str = "swish"
+    depth_divisor: int = 8
+    min_depth: int = 8
+    stem_filters: int = 32
+    head_filters: int = 1280
+    mean_rgb: tuple[float, float, float] = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+    stddev_rgb: tuple[float, float, float] = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+    resize_method: str = "bicubic"
+
+    def replace(self, **changes: object) -> "ModelConfig":
+        """A copy with some fields changed; an unknown field is a `UserError`."""
+        known = {field.name for field in dataclasses.fields(self)}
+        for name in changes:
+            if name not in known:
+                raise unknown_name("model override", name, known)
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What the network is fed.
+
+    Attributes:
+      dataset: `tfrecord`, `folder`, `digits`, `synthetic`, or the name of a tfds builder.
+      data_dir: where it lies; None for embedded data.
+      image_size: side in pixels of the square image the network sees, at least 32.
+      resize_method: `bicubic` or `bilinear`, TF1's legacy kernels.
+      num_classes: width of the classifier, None for the data's own. One more class than the data
+        has means that label 0 is the background.
+      train_batch_size, eval_batch_size: examples per step over all replicas.
+      num_train_images, num_eval_images: None for the data's own count.
+      holdout_shards: evaluate on this many leading training shards instead of the validation ones.
+      use_cache: keep the undecoded records in memory after the first epoch.
+      min_crop_area: smallest part of the image, 0..1, that the training crop may keep.
+      augment_name: None, `autoaugment` or `randaugment`.
+      mixup_alpha, cutmix_alpha: Beta(alpha, alpha) of the mixing weight; 0 is off.
+      random_erasing: probability of blanking a box of each image.
+      max_bad_examples: undecodable records to skip per epoch before it is an error.
+      tf_data_service: address of a tf.data service, `local`, or None.
+      seed: every shuffle, crop and augmentation is a pure function of (seed, epoch, index).
+    """
+
+    dataset: str = "tfrecord"
+    data_dir: str | None = None
+    image_size: int = 224
+    resize_method: str = "bicubic"
+    num_classes: int | None = None
+    train_batch_size: int = 2048
+    eval_batch_size: int = 64
+    num_train_images: int | None = None
+    num_eval_images: int | None = None
+    holdout_shards: int | None = None
+    use_cache: bool = False
+    min_crop_area: float = 0.08
+    horizontal_flip: bool = True
+    augment_name: str | None = None
+    randaug_num_layers: int = 2
+    randaug_magnitude: int = 10
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    random_erasing: float = 0.0
+    max_bad_examples: int = 0
+    tf_data_service: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The update rule and its learning-rate schedule.
+
+    Attributes:
+      optimizer: `rmsprop`, `momentum`, `sgd` or `lars`.
+      base_learning_rate: for a batch of 256; scaled linearly to the batch in use.
+      lr_schedule: `exponential` (staircase), `cosine`, `constant` or `polynomial`.
+      lr_decay_epoch, lr_decay_factor: epochs per stair and its height.
+      lr_warmup_epochs: epochs of linear ramp from 0.
+      decay, momentum, epsilon: RMSProp's; momentum and LARS use `momentum` too.
+    """
+
+    optimizer: str = "rmsprop"
+    base_learning_rate: float = 0.016
+    lr_schedule: str = "exponential"
+    lr_decay_epoch: float = 2.4
+    lr_decay_factor: float = 0.97
+    lr_warmup_epochs: float = 5.0
+    decay: float = 0.9
+    momentum: float = 0.9
+    epsilon: float = 1e-3
+    lars_weight_decay: float = 1e-5
+    lars_epsilon: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The run around the network: how long, how often, and where the results go.
+
+    Attributes:
+      model_dir: the run's folder; None keeps nothing (evaluation of an `init_checkpoint`).
+      train_steps: optimizer steps in total.
+      steps_per_eval: training steps between two evaluations.
+      iterations_per_loop: steps inside one call of the device.
+      log_step_count_steps: steps between two points in TensorBoard.
+      keep_checkpoint_max: newest checkpoints kept.
+      archive_ckpt: copy the best checkpoint by top-1 to `archive/`.
+      init_checkpoint: TF1 checkpoint to start from.
+      label_smoothing: share of the target spread over all classes, 0..1.
+      weight_decay: L2 coefficient over every trainable variable outside batch norm.
+      moving_average_decay: EMA decay; 0 switches the average off.
+      batch_norm_replicas: replicas that normalise together; None is the original's rule.
+    """
+
+    model_dir: str | None = None
+    train_steps: int = 218949
+    steps_per_eval: int = 6255
+    iterations_per_loop: int = 1251
+    log_step_count_steps: int = 64
+    keep_checkpoint_max: int = 5
+    archive_ckpt: bool = True
+    init_checkpoint: str | None = None
+    label_smoothing: float = 0.1
+    weight_decay: float = 1e-5
+    moving_average_decay: float = 0.9999
+    batch_norm_replicas: int | None = None
+    skip_host_call: bool = False
+    eval_name: str | None = None
+    eval_timeout: int | None = None
+    seed: int = 0

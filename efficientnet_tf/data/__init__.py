@@ -1,0 +1,1 @@
+"""The data room: sources, decoding, augmentation, and the pipeline that joins them."""
