@@ -30,9 +30,7 @@ def _checkpoint_name(path: str) -> str:
 
 def checkpoint_variables(model: keras.Model) -> dict[str, keras.Variable]:
     """The network's variables by their names in a checkpoint, without scope, in model order."""
-    # The normalisation constants of `include_preprocessing` are no weights of the network.
-    weights = [v for v in model.weights if not v.path.startswith("normalization/")]
-    return {_checkpoint_name(variable.path): variable for variable in weights}
+    return {_checkpoint_name(variable.path): variable for variable in model.weights}
 
 
 def find_checkpoint(path: str) -> str:
