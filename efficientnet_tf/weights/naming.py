@@ -2,7 +2,7 @@
 
 A variable of ours is called what its Keras path says: `blocks_3/conv2d/kernel`. The exceptions are
 in `checkpoint_name`. Within a block the original numbers the layers of one kind in call order, so
-the number of convolutions tells which of them expands and which projects: `block_layers`.
+their number tells which of them expands and which projects: `layer_roles`.
 """
 
 import re
@@ -23,37 +23,49 @@ def checkpoint_variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 _ENDS = {
-    "stem/conv2d": "stem",
-    "stem/tpu_batch_normalization": "stem_norm",
-    "head/conv2d": "head",
-    "head/tpu_batch_normalization": "head_norm",
-    "head/dense": "classifier",
+    "stem": "stem/conv2d",
+    "stem_norm": "stem/tpu_batch_normalization",
+    "head": "head/conv2d",
+    "head_norm": "head/tpu_batch_normalization",
+    "classifier": "head/dense",
 }
+_BEFORE_BLOCKS = {"stem", "stem_norm"}
 _BLOCK = re.compile(r"blocks_(\d+)/(.+)")
 _SQUEEZE_EXCITE = {"se/conv2d": "se_reduce", "se/conv2d_1": "se_expand"}
 
 
-def layer_roles(names: Iterable[str]) -> dict[tuple[int | None, str], str]:
-    """Which layer plays which role.
+class Roles(dict[tuple[int | None, str], str]):
+    """`{(block or None, role): layer}` in call order.
+
+    Roles outside of the blocks: stem, stem_norm, head, head_norm, classifier; in a block, where it
+    has them: expand, expand_norm, depthwise, depthwise_norm, se_reduce, se_expand, project,
+    project_norm.
+    """
+
+    def variable(self, block: int | None, role: str, leaf: str) -> str:
+        """The name of a variable; one the network cannot have where it has no such layer."""
+        foreign = _ENDS[role] if block is None else f"blocks_{block}/{role}"
+        return f"{self.get((block, role), foreign)}/{leaf}"
+
+
+def layer_roles(names: Iterable[str]) -> Roles:
+    """Which layer of a network plays which role.
 
     Args:
-      names: checkpoint names of a network's variables, without scope.
-
-    Returns:
-      `{(block or None, role): layer}` in call order. Roles outside of the blocks: stem, stem_norm,
-      head, head_norm, classifier; in a block, where it has them: expand, expand_norm, depthwise,
-      depthwise_norm, se_reduce, se_expand, project, project_norm.
+      names: checkpoint names of its variables, without scope.
     """
     layers = list(dict.fromkeys(name.rpartition("/")[0] for name in names))
     blocks: dict[int, list[str]] = {}
     for layer in layers:
         if match := _BLOCK.fullmatch(layer):
             blocks.setdefault(int(match[1]), []).append(match[2])
-    found = {(None, role): layer for layer, role in _ENDS.items() if layer in layers}
+    ends = {(None, role): layer for role, layer in _ENDS.items() if layer in layers}
+    roles = Roles({place: layer for place, layer in ends.items() if place[1] in _BEFORE_BLOCKS})
     for index in sorted(blocks):
         for role, layer in _block_roles(blocks[index]).items():
-            found[index, role] = f"blocks_{index}/{layer}"
-    return found
+            roles[index, role] = f"blocks_{index}/{layer}"
+    roles.update(ends)
+    return roles
 
 
 def _block_roles(layers: Sequence[str]) -> dict[str, str]:

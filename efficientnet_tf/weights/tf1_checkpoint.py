@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.weights.assignment import Weights, assign
+from efficientnet_tf.weights.assignment import CLASSIFIER, Weights, assign
 
 EMA_SUFFIX = "/ExponentialMovingAverage"
 _SLOTS = re.compile(r"/(RMSProp(_1)?|Momentum|LARSOptimizer)$")
@@ -49,6 +49,7 @@ class TF1Checkpoint:
     Attributes:
       prefix: where it lies.
       scope: the original's model name at the head of every variable.
+      classes: width of its classifier, None without one.
       has_ema, has_raw: which of the two sets of weights it holds.
     """
 
@@ -66,6 +67,8 @@ class TF1Checkpoint:
         self.scope = stems[0].removesuffix(_STEM)
         self._names = {_canonical(name, self.scope): name for name in shapes}
         self.shapes = {name: tuple(shapes[self._names[name]]) for name in self._names}
+        biases = [shape for name, shape in self.shapes.items() if name.startswith(CLASSIFIER[1])]
+        self.classes = biases[0][0] if biases else None
         self.has_ema = f"{_STEM}{EMA_SUFFIX}" in self._names
         self.has_raw = _STEM in self._names
 
