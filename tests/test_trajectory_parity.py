@@ -67,7 +67,9 @@ def build(case, directory):
     optimizer = build_optimizer(optimizer_config(case), rate)
     optimizer.build(model.trainable_variables)
     ema = ExponentialMovingAverage(model.weights, case["moving_average_decay"])
-    config = TrainConfig(label_smoothing=case["label_smoothing"], weight_decay=case["weight_decay"])
+    config = TrainConfig(
+        label_smoothing=case["label_smoothing"], weight_decay=case["weight_decay"]
+    )
     return TrainStep(model, optimizer, ema, config, case["batch_size"])
 
 
