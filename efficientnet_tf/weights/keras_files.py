@@ -10,7 +10,7 @@ import numpy as np
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights import keras_applications
 from efficientnet_tf.weights.assignment import Weights, classifier_width, collect
-from efficientnet_tf.weights.naming import checkpoint_name, checkpoint_variables, layer_roles
+from efficientnet_tf.weights.naming import checkpoint_variables, layer_roles
 from efficientnet_tf.weights.source import Source
 
 # How Keras calls the stem, or head, of our networks in a `.weights.h5`.
@@ -90,6 +90,7 @@ def _by_attribute(values: dict[str, np.ndarray], model: keras.Model) -> Weights:
         kind = _snake_case(type(layer).__name__)
         number = counts[kind] = counts.get(kind, -1) + 1
         layers[f"{kind}_{number}" if number else kind] = layer
+    names = {id(variable): name for name, variable in checkpoint_variables(model).items()}
     weights = {}
     for path, value in values.items():
         *_, tail = f"/{path}".rpartition("/layers/")
@@ -100,7 +101,7 @@ def _by_attribute(values: dict[str, np.ndarray], model: keras.Model) -> Weights:
         own: dict[str, keras.Variable] = {}
         if owner is not None:
             owner.save_own_variables(own)
-        weights[checkpoint_name(own[index].path) if index in own else tail] = value
+        weights[names[id(own[index])] if index in own else tail] = value
     return weights
 
 
