@@ -6,12 +6,8 @@ from pathlib import Path
 import keras
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.weights import download, published
-from efficientnet_tf.weights.assignment import (
-    assign,
-    classifier_width,
-    drop_background,
-)
+from efficientnet_tf.weights import download, published, torch_files
+from efficientnet_tf.weights.assignment import assign, classifier_width, drop_background
 from efficientnet_tf.weights.keras_files import open_h5, open_keras
 from efficientnet_tf.weights.source import Source, check_settings
 from efficientnet_tf.weights.tf1_checkpoint import TF1Checkpoint
@@ -63,6 +59,8 @@ def open_source(
         return open_keras(_existing(path), safe_mode)
     if path.suffix in (".h5", ".hdf5"):
         return open_h5(_existing(path))
+    if path.suffix in torch_files.SUFFIXES:
+        return torch_files.open_torch(_existing(path), ema)
     return _open_tf1(str(source), ema)
 
 

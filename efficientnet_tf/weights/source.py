@@ -58,7 +58,11 @@ def _same(actual: object, wanted: object) -> bool:
 def _settings(model: keras.Model) -> dict[str, object]:
     """What the weights' file could contradict; no normalisation where the caller does it."""
     layers = {layer.name: layer for layer in model.layers}
-    settings = {"batch_norm_epsilon": layers["stem"].batch_norm.epsilon}
+    stem = layers["stem"]
+    settings = {
+        "batch_norm_epsilon": stem.batch_norm.epsilon,
+        "padding": stem.settings["padding"],
+    }
     if "normalization" in layers:
         mean, variance = (
             np.ravel(keras.ops.convert_to_numpy(value))
