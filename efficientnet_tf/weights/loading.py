@@ -42,9 +42,10 @@ def load_weights(
     """
     opened = open_source(source, model_name or model.name, ema, safe_mode)
     check_settings(model, opened)
-    weights = drop_background(opened.read(model), classifier_width(model))
+    held = opened.read(model)
+    weights = drop_background(held, classifier_width(model))
     assign(model, weights, opened.where)
-    if opened.classes != classifier_width(model) and classifier_width(model):
+    if weights is not held:
         _log.warning("%s: the background class was dropped, labels shift by one", opened.where)
 
 
