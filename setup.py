@@ -23,7 +23,8 @@ setup(
     ],
     extras_require={
         "quickstart": ["scikit-learn"],
-        "test": ["pytest", "ruff", "scikit-learn", "pillow"],
+        "safetensors": ["safetensors"],
+        "test": ["pytest", "ruff", "scikit-learn", "pillow", "safetensors"],
     },
     entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.command_line:console"]},
 )

@@ -1,6 +1,8 @@
 """Formats into each other, and starts from weights that fit in part."""
 
+import functools
 import logging
+import tarfile
 from pathlib import Path
 
 import keras
@@ -15,7 +17,8 @@ from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.weights.assignment import CLASSIFIER, collect
 from efficientnet_tf.weights.conversion import convert
 from efficientnet_tf.weights.loading import load_weights
-from efficientnet_tf.weights.tf1_checkpoint import EMA_SUFFIX, load_tf1_checkpoint
+from efficientnet_tf.weights.published import resolve
+from efficientnet_tf.weights.tf1_checkpoint import EMA_SUFFIX, TF1Checkpoint, load_tf1_checkpoint
 from efficientnet_tf.weights.tf1_export import save_tf1_checkpoint
 from efficientnet_tf.weights.warm_start import warm_start
 
@@ -25,9 +28,18 @@ SMALL = read_case(B0)["overrides"]
 CLASSES = SMALL["num_classes"]
 
 
-def network(name="efficientnet-b0", **overrides):
+@functools.cache
+def _built(name, include_top, **overrides):
     overrides = {**read_case(CASES / name)["overrides"], **overrides}
-    return build_network(model_config(name, **overrides))
+    return build_network(model_config(name, **overrides), include_top=include_top)
+
+
+def network(name="efficientnet-b0", include_top=True, **overrides):
+    """A network with weights of its own; building one takes longer than most tests here."""
+    model, random = _built(name, include_top, **overrides), np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(random.normal(size=variable.shape))
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +91,8 @@ def test_export_holds_the_original_names(name, tmp_path):
     name = f"efficientnet-{name}"
     model, case = network(name), CASES / name
     load_tf1_checkpoint(model, str(case), ema=False)
-    averaged = network(name)
-    load_tf1_checkpoint(averaged, str(case), ema=True)
-    save_tf1_checkpoint(model, tmp_path, collect(averaged), global_step=7)
+    averages = TF1Checkpoint(str(case)).read_all(ema=True)
+    save_tf1_checkpoint(model, tmp_path, averages, global_step=7)
     written, original = (tf.train.load_checkpoint(str(path)) for path in (tmp_path, case))
     shapes = original.get_variable_to_shape_map()
     assert {"global_step": [], **shapes} == written.get_variable_to_shape_map()
@@ -99,7 +110,7 @@ def test_convert_refuses_formats_nobody_reads(tmp_path):
 
 def test_checkpoint_of_another_variant_names_the_first_mismatches():
     model = network(depth_coefficient=1.4)
-    first = r"304 missing: blocks_\d/.* of another shape: blocks_1/conv2d/kernel \(1, 1, 8, 48\)"
+    first = r"304 missing: blocks_\d+/.* of another shape: blocks_1/conv2d/kernel \(1, 1, 8, 48\)"
     with pytest.raises(UserError, match=f"does not fit efficientnet-b0: {first}"):
         load_weights(model, B0)
 
@@ -110,7 +121,7 @@ def test_wrong_class_count():
 
 
 def test_model_without_top_takes_the_rest(reference):
-    model = build_network(model_config("efficientnet-b0", **SMALL), include_top=False)
+    model = network(include_top=False)
     load_weights(model, B0)
     rest = {name: value for name, value in reference.items() if "/head/dense/" not in name}
     assert_same(named(model), rest)
@@ -140,7 +151,7 @@ def test_warm_start_leaves_a_classifier_on_request():
 
 
 def test_warm_start_from_a_network_without_top(tmp_path):
-    headless = build_network(model_config("efficientnet-b0", **SMALL), include_top=False)
+    headless = network(include_top=False)
     headless.save_weights(tmp_path / "features.weights.h5")
     report = warm_start(network(), tmp_path / "features.weights.h5")
     assert report.missing == CLASSIFIER and report.skipped == ()
@@ -193,3 +204,47 @@ def test_background_is_added(imagenet):
 def test_path_may_be_a_path():
     load_weights(network(), Path(B0))
     load_weights(network(), str(B0 / "model.ckpt.index"))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty Keras cache, and how to put the reference checkpoint there as a published set."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def place(weights):
+        preset = resolve("efficientnet-b0", weights)
+        archive = tmp_path / "models" / "efficientnet_tf" / f"{preset.archive}.tar.gz"
+        archive.parent.mkdir(parents=True)
+        with tarfile.open(archive, "w:gz") as file:
+            file.add(B0, "efficientnet-b0")
+
+    return place
+
+
+def test_preset_from_the_cache(cache, reference):
+    cache("autoaugment")
+    model = network()
+    load_weights(model, "imagenet")
+    assert_same(named(model), reference)
+
+
+def test_preset_of_another_normalisation_is_told_before_any_download(cache):
+    with pytest.raises(UserError, match=r"b0 advprop needs .* mean_rgb=\(127.5, 127.5, 127.5\)"):
+        load_weights(network(), "advprop")
+    cache("advprop")
+    load_weights(network(mean_rgb=(127.5,) * 3, stddev_rgb=(127.5,) * 3), "advprop")
+
+
+def test_preset_with_another_number_of_classes(cache):
+    cache("baseline")
+    with pytest.raises(UserError, match="efficientnet-b0 baseline has .* classes, efficientnet-b0"):
+        load_weights(network(num_classes=7), "baseline")
+    assert warm_start(network(num_classes=7), "baseline").skipped == CLASSIFIER
+
+
+def test_keras_file_tells_what_its_network_computes(tmp_path):
+    path, overrides = tmp_path / "b0.keras", {"mean_rgb": (1.0,) * 3, "padding": "symmetric"}
+    network(**overrides).save(path)
+    with pytest.raises(UserError, match=r"padding='symmetric', mean_rgb=\(1.0, 1.0, 1.0\)"):
+        load_weights(network(), path)
+    assert convert("efficientnet-b0", path, tmp_path / "x.keras", **SMALL).padding == "symmetric"

@@ -77,6 +77,10 @@ def _open_tf1(path: str, ema: bool) -> Source:
 
 
 def _open_preset(preset: published.Preset, ema: bool) -> Source:
-    opened = _open_tf1(download.fetch(preset), ema)
+    """Not downloaded before it is read: a model it does not suit is told at once."""
+
+    def read(_):
+        return TF1Checkpoint(download.fetch(preset)).read_all(ema)
+
     where = f"{preset.model_name} {preset.weights}"
-    return Source(where, opened.classes, opened.read, preset.overrides)
+    return Source(where, preset.num_classes, read, preset.overrides)
