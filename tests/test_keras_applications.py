@@ -1,4 +1,4 @@
-"""The same function as `keras.applications`, whose weights are copied across."""
+"""EfficientNetV2 is the function that `keras.applications` computes, weights copied across."""
 
 import math
 from collections import defaultdict
@@ -12,7 +12,6 @@ from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.nn.network import build_network
 
 NAMES = {
-    **{f"efficientnet-b{i}": f"EfficientNetB{i}" for i in range(8)},
     **{f"efficientnetv2-b{i}": f"EfficientNetV2B{i}" for i in range(4)},
     **{f"efficientnetv2-{size}": f"EfficientNetV2{size.upper()}" for size in "sml"},
 }
@@ -30,19 +29,19 @@ def weights_by_kind(model):
     return kinds
 
 
-def randomize(model, images):
-    """Random weights, and moving statistics of these images: no layer is idle, nothing explodes."""
+def randomize(model):
+    """Weights with which no layer is idle and, kernels scaled by fan-in, nothing explodes."""
     random = np.random.default_rng(0)
     for kind, variables in weights_by_kind(model).items():
         for variable in variables:
-            if kind == "gamma":
-                variable.assign(random.uniform(0.7, 1.3, variable.shape))
-            elif kind in ("beta", "bias"):
-                variable.assign(random.normal(0, 0.1, variable.shape))
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0
-    model(images, training=True)
+            if kind in ("kernel", "depthwise"):
+                receptive = variable.shape[:-1] if kind == "kernel" else variable.shape[:2]
+                value = random.normal(0, (1.5 / math.prod(receptive)) ** 0.5, variable.shape)
+            elif kind in ("gamma", "moving_variance"):
+                value = random.uniform(0.7, 1.3, variable.shape)
+            else:
+                value = random.normal(0, 0.1, variable.shape)
+            variable.assign(value)
 
 
 @pytest.mark.parametrize("name", ["efficientnetv2-b3", "efficientnetv2-s"])
@@ -50,7 +49,7 @@ def test_same_outputs(name):
     images = np.random.default_rng(1).uniform(0, 255, (4, 64, 64, 3)).astype("float32")
     arguments = {"input_shape": (64, 64, 3), "classifier_activation": None}
     theirs = getattr(keras.applications, NAMES[name])(weights=None, **arguments)
-    randomize(theirs, images)
+    randomize(theirs)
     ours = build_network(VARIANTS[name], **arguments)
     source, target = weights_by_kind(theirs), weights_by_kind(ours)
     assert set(source) == set(target)
