@@ -18,7 +18,7 @@ _DOC = """{class_name}: the network `{model_name}`, {size} x {size} pixels, {cla
       include_top: end in the classifier.
       weights: None, a published set (`imagenet`, ...) or a path; see `build_model`.
       input_tensor: a Keras tensor [N, H, W, C] to build on.
-      input_shape: `(H, W, C)`; RGB in 0..255 unless weights for another input are loaded.
+      input_shape: `(H, W, C)`. Images are RGB in 0..255; the normalisation is inside.
       pooling: without the top, `avg`, `max` or None for a feature map.
       classes: width of the classifier; the weights' or the variant's own by default.
       classifier_activation: None for logits.
