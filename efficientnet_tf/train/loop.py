@@ -79,7 +79,8 @@ class DeviceLoop:
                 if "moving_" in variable.path
             ]
         context = tf.distribute.get_replica_context()
-        values = [tf.convert_to_tensor(v) for v in variables]
-        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
-        for variable, mean in zip(variables, means, strict=True):
-            variable.assign(mean)
+        packed = tf.concat([tf.identity(v) for v in variables], axis=0)
+        mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, packed)
+        parts = tf.split(mean, [v.shape[0] for v in variables])
+        for variable, part in zip(variables, parts, strict=True):
+            variable.assign(part)
