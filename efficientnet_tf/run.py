@@ -12,6 +12,7 @@ from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.evaluate import Evaluation, Evaluator
 from efficientnet_tf.nn.network import build_network
+from efficientnet_tf.picture import captioned_grid
 from efficientnet_tf.run_folder import RunFolder
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.checkpoint import (
@@ -30,6 +31,7 @@ from efficientnet_tf.train.trainer import Trainer
 from efficientnet_tf.weights.tf1_checkpoint import TF1Checkpoint, load_tf1_checkpoint
 
 _POLL_SECONDS = 10
+_IMAGES_SHOWN = 24
 
 
 def execute(config: RunConfig) -> None:
@@ -124,7 +126,7 @@ class Session:
         self._announce(start)
         if self.is_chief:
             self.folder.claim(config.model, config.flags_text, self.source.label_names)
-        self._log_run()
+            self._log_run(start)
         step = TrainStep(
             self.model,
             self.optimizer,
@@ -211,10 +213,20 @@ class Session:
             flush=True,
         )
 
-    def _log_run(self):
-        """The flags, and the first batch as the network sees it."""
+    def _log_run(self, start):
+        """The flags, and the run's next images as the network will see them."""
+        if not self.summaries.enabled:
+            return
         flags = "\n".join(f"    {line}" for line in self.config.flags_text.splitlines())
         self.summaries.text("flags", flags)
+        count = min(_IMAGES_SHOWN, self.config.data.train_batch_size)
+        batches = data.train_dataset(self.source, self.config.data, count, start_step=start)
+        batch = next(batches.as_numpy_iterator())
+        names = self.source.label_names
+        classes = batch["label"].argmax(-1)
+        offset = batch["label"].shape[-1] - len(names) if names else 0
+        captions = [names[c - offset] if names and c >= offset else str(c) for c in classes]
+        self.summaries.image("first_batch", captioned_grid(batch["image"], captions), start)
 
     # Evaluation.
 
