@@ -156,7 +156,9 @@ class SqueezeExcite(keras.layers.Layer):
 
 @register
 class ConvBatchNorm(keras.layers.Layer):
-    """Convolution -> batch norm -> activation: the stem and the head of every network.
+    """Convolution -> batch norm -> activation: stem, head and space-to-depth.
+
+    `training` reaches the batch norm through Keras' call context.
 
     Args:
       batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon).
@@ -179,8 +181,8 @@ class ConvBatchNorm(keras.layers.Layer):
         self.conv.build(input_shape)
         self.batch_norm.build((None, None, None, self.settings["filters"]))
 
-    def call(self, inputs, training=None):
-        return self.activation(self.batch_norm(self.conv(inputs), training=training))
+    def call(self, inputs):
+        return self.activation(self.batch_norm(self.conv(inputs)))
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

@@ -7,7 +7,7 @@ under the plain names instead.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -22,15 +22,29 @@ _STEM = "stem/conv2d/kernel"
 _LISTED = 10
 
 
-def _checkpoint_name(path: str) -> str:
-    """The original's name, without scope, for the path of a Keras variable."""
+def _checkpoint_name(path: str, cond_blocks: Sequence[str]) -> str:
+    """The original's name, without scope, for the path of a Keras variable.
+
+    The original numbered the convolutions of its conditional blocks (`cond_blocks`, in order)
+    through the whole network, and created one in each that it did not use: the third, fused,
+    which came first.
+    """
+    block, _, name = path.partition("/")
+    if "cond_conv2d" in name:
+        kind, number = re.match(r"(depthwise_cond_conv2d|cond_conv2d)_?(\d*)/", name).groups()
+        index = cond_blocks.index(block)
+        number = 3 * index + 1 + int(number or 0) if kind == "cond_conv2d" else index
+        leaf = name.rpartition("/")[2]
+        return f"model/{block}/{kind}{f'_{number}' if number else ''}/{leaf}"
     path = path.replace("depthwise_conv2d/kernel", "depthwise_conv2d/depthwise_kernel")
     return re.sub(r"^predictions/", "head/dense/", path)
 
 
 def checkpoint_variables(model: keras.Model) -> dict[str, keras.Variable]:
     """The network's variables by their names in a checkpoint, without scope, in model order."""
-    return {_checkpoint_name(variable.path): variable for variable in model.weights}
+    paths = [variable.path for variable in model.weights]
+    cond_blocks = list(dict.fromkeys(p.split("/")[0] for p in paths if "cond_conv2d" in p))
+    return {_checkpoint_name(variable.path, cond_blocks): variable for variable in model.weights}
 
 
 def find_checkpoint(path: str) -> str:
