@@ -211,12 +211,28 @@ def _distribution_config() -> DistributionConfig:
     return _fill(DistributionConfig, strategy=strategy)
 
 
-_POSITIVE = (
-    "train_steps train_batch_size eval_batch_size steps_per_eval iterations_per_loop "
-    "log_step_count_steps num_label_classes num_train_images num_eval_images base_learning_rate "
-    "lr_decay_epoch lr_decay_factor keep_checkpoint_max"
-).split()
-_FRACTIONS = "label_smoothing moving_average_decay random_erasing dropout_rate survival_prob".split()
+_POSITIVE = [
+    "train_steps",
+    "train_batch_size",
+    "eval_batch_size",
+    "steps_per_eval",
+    "iterations_per_loop",
+    "log_step_count_steps",
+    "num_label_classes",
+    "num_train_images",
+    "num_eval_images",
+    "base_learning_rate",
+    "lr_decay_epoch",
+    "lr_decay_factor",
+    "keep_checkpoint_max",
+]
+_FRACTIONS = [
+    "label_smoothing",
+    "moving_average_decay",
+    "random_erasing",
+    "dropout_rate",
+    "survival_prob",
+]
 _MIN_IMAGE_SIZE = 32
 
 

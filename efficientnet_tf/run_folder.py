@@ -53,7 +53,9 @@ class RunFolder:
             return
         for name, value in wanted.items():
             if name not in _FREE and found.get(name, value) != value:
-                was, now = (json.dumps(v) if name != "blocks" else "…" for v in (found[name], value))
+                was, now = (
+                    json.dumps(v) if name != "blocks" else "…" for v in (found[name], value)
+                )
                 raise UserError(
                     f"--model_dir={self.path} belongs to another model: {name} is {was} there, "
                     f"{now} here; use another --model_dir"

@@ -36,7 +36,18 @@ RESERVED = {
     "keras_cv": {"data/mixing.py"},
     "tensorflow": {
         "nn/tensorflow_ops.py",
-        *("weights data train evaluate run run_folder command_line applications".split()),
+        *(
+            [
+                "weights",
+                "data",
+                "train",
+                "evaluate",
+                "run",
+                "run_folder",
+                "command_line",
+                "applications",
+            ]
+        ),
     },
 }
 

@@ -10,25 +10,84 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TINY = (
-    "--model_name=efficientnet-b0 --width_coefficient=0.25 --depth_coefficient=0.1 "
-    "--dataset=digits --input_image_size=32 --train_batch_size=16 --eval_batch_size=56 "
-    "--iterations_per_loop=2 --log_step_count_steps=1 --steps_per_eval=2 --min_crop_area=0.6"
-).split()
+TINY = [
+    "--model_name=efficientnet-b0",
+    "--width_coefficient=0.25",
+    "--depth_coefficient=0.1",
+    "--dataset=digits",
+    "--input_image_size=32",
+    "--train_batch_size=16",
+    "--eval_batch_size=56",
+    "--iterations_per_loop=2",
+    "--log_step_count_steps=1",
+    "--steps_per_eval=2",
+    "--min_crop_area=0.6",
+]
 # SPEC of the original, its 62 flags.
-ORIGINAL_FLAGS = """
-use_tpu tpu_job_name tpu gcp_project tpu_zone data_dir holdout_shards eval_name archive_ckpt
-model_dir model_name mode augment_name randaug_num_layers randaug_magnitude train_steps
-input_image_size train_batch_size eval_batch_size batch_norm_batch_size num_train_images
-num_eval_images steps_per_eval eval_timeout skip_host_call iterations_per_loop num_parallel_calls
-bigtable_project bigtable_instance bigtable_table bigtable_train_prefix bigtable_eval_prefix
-bigtable_column_family bigtable_column_qualifier data_format num_label_classes batch_norm_momentum
-batch_norm_epsilon transpose_input use_bfloat16 export_dir export_to_tpu base_learning_rate
-lr_decay_epoch moving_average_decay weight_decay label_smoothing dropout_rate survival_prob
-mixup_alpha log_step_count_steps use_cache depth_coefficient width_coefficient
-use_async_checkpointing optimizer lr_schedule lr_decay_factor lr_warmup_epochs lars_weight_decay
-lars_epsilon num_replicas
-""".split()
+ORIGINAL_FLAGS = [
+    "use_tpu",
+    "tpu_job_name",
+    "tpu",
+    "gcp_project",
+    "tpu_zone",
+    "data_dir",
+    "holdout_shards",
+    "eval_name",
+    "archive_ckpt",
+    "model_dir",
+    "model_name",
+    "mode",
+    "augment_name",
+    "randaug_num_layers",
+    "randaug_magnitude",
+    "train_steps",
+    "input_image_size",
+    "train_batch_size",
+    "eval_batch_size",
+    "batch_norm_batch_size",
+    "num_train_images",
+    "num_eval_images",
+    "steps_per_eval",
+    "eval_timeout",
+    "skip_host_call",
+    "iterations_per_loop",
+    "num_parallel_calls",
+    "bigtable_project",
+    "bigtable_instance",
+    "bigtable_table",
+    "bigtable_train_prefix",
+    "bigtable_eval_prefix",
+    "bigtable_column_family",
+    "bigtable_column_qualifier",
+    "data_format",
+    "num_label_classes",
+    "batch_norm_momentum",
+    "batch_norm_epsilon",
+    "transpose_input",
+    "use_bfloat16",
+    "export_dir",
+    "export_to_tpu",
+    "base_learning_rate",
+    "lr_decay_epoch",
+    "moving_average_decay",
+    "weight_decay",
+    "label_smoothing",
+    "dropout_rate",
+    "survival_prob",
+    "mixup_alpha",
+    "log_step_count_steps",
+    "use_cache",
+    "depth_coefficient",
+    "width_coefficient",
+    "use_async_checkpointing",
+    "optimizer",
+    "lr_schedule",
+    "lr_decay_factor",
+    "lr_warmup_epochs",
+    "lars_weight_decay",
+    "lars_epsilon",
+    "num_replicas",
+]
 
 
 def command(*arguments):
@@ -84,7 +143,14 @@ def test_tensorboard_has_every_curve(run):
         tags[part] = {value.tag for event in events for value in event.summary.value}
     shared = {"loss", "top_1_accuracy", "top_5_accuracy", "images_per_second"}
     assert shared <= tags["eval"]
-    curves = "cross_entropy regularization learning_rate epoch ema_decay gradient_norm".split()
+    curves = [
+        "cross_entropy",
+        "regularization",
+        "learning_rate",
+        "epoch",
+        "ema_decay",
+        "gradient_norm",
+    ]
     assert shared | set(curves) | {"flags", "first_batch"} <= tags["train"]
 
 
@@ -142,7 +208,10 @@ BAD = {
     "no data": (["--dataset=tfrecord", "--data_dir=missing-folder"], "missing-folder"),
     "no tpu": (["--use_tpu", "--dataset=digits"], "no TPU answers"),
     "negative": (["--train_steps=-1"], "--train_steps=-1 must be positive"),
-    "no checkpoint": (["--dataset=digits", "--mode=eval", "--model_dir=empty"], "has no checkpoint"),
+    "no checkpoint": (
+        ["--dataset=digits", "--mode=eval", "--model_dir=empty"],
+        "has no checkpoint",
+    ),
     "classes": (["--dataset=digits", "--num_label_classes=7"], "--num_label_classes=7"),
 }
 
@@ -158,9 +227,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, tmp_path):
 
 
 def test_every_flag_of_the_original_is_accepted():
-    code = (
-        "from efficientnet_tf import flags; flags.define_flags(); print(*flags.FLAGS._flags())"
-    )
+    code = "from efficientnet_tf import flags; flags.define_flags(); print(*flags.FLAGS._flags())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert len(set(ORIGINAL_FLAGS)) == 62
     assert not set(ORIGINAL_FLAGS) - set(result.stdout.split())

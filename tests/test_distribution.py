@@ -78,7 +78,9 @@ def test_replicas_agree_after_a_call():
     toy_loop(strategy, step).run(2)
     variables = [v.value for v in (*step.model.weights, *step.optimizer.variables)]
     for variable in [*variables, *step.ema.shadows]:
-        first, second = (replica.numpy() for replica in strategy.experimental_local_results(variable))
+        first, second = (
+            replica.numpy() for replica in strategy.experimental_local_results(variable)
+        )
         np.testing.assert_array_equal(first, second, err_msg=variable.name)
 
 
@@ -167,7 +169,10 @@ def test_layers_draw_different_masks():
 
 def test_same_seed_same_run_and_another_seed_another():
     first, again, other = (
-        [row["loss"] for row in toy_loop(one_device(), toy_step(one_device(), seed=s), seed=s).run(3)]
+        [
+            row["loss"]
+            for row in toy_loop(one_device(), toy_step(one_device(), seed=s), seed=s).run(3)
+        ]
         for s in (1, 1, 2)
     )
     assert first == again

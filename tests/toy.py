@@ -29,7 +29,7 @@ NO_DROPOUT = {"dropout_rate": 0.0, "survival_prob": None}
 
 
 def toy_config(**overrides):
-    """B0's first three stages, five blocks of which two have shortcuts, at a quarter of the width."""
+    """B0's first three stages at a quarter of the width: five blocks, two with shortcuts."""
     blocks = VARIANTS["efficientnet-b0"].blocks[:3]
     return model_config(
         "efficientnet-b0",

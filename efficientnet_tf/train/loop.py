@@ -43,9 +43,7 @@ class DeviceLoop:
         self._table.assign(tf.zeros_like(self._table))
         self._run(self._iterator, tf.constant(steps))
         sums = self._table.numpy()
-        counts = [
-            min(self.log_every, steps - start) for start in range(0, steps, self.log_every)
-        ]
+        counts = [min(self.log_every, steps - start) for start in range(0, steps, self.log_every)]
         return [
             {"steps": count, **dict(zip(MEASURES, np.float64(row) / count, strict=True))}
             for count, row in zip(counts, sums, strict=False)
