@@ -12,18 +12,16 @@ import tensorflow as tf
 from efficientnet_tf.config import DataConfig, UserError
 
 
-class Example(NamedTuple):
-    """One example, read but not decoded.
+class Picture(NamedTuple):
+    """A labelled picture, read but not decoded.
 
     Attributes:
       image: scalar string with an encoded picture, or uint8 `[height, width, 3]`.
       label: int32 scalar class, 0-based; -1 is the background of ImageNet records.
-      name: string `[n]`, what to call it in a message: a file, or a shard and a record number.
     """
 
     image: tf.Tensor
     label: tf.Tensor
-    name: tf.Tensor
 
 
 class Source(abc.ABC):
@@ -90,12 +88,20 @@ class StreamSource(Source):
         """Every evaluation example once over all shards, as raw elements for `read_eval`."""
 
     @abc.abstractmethod
-    def read_train(self, raw) -> Example:
+    def read_train(self, raw) -> Picture:
         """One raw element of the training stream, read."""
 
     @abc.abstractmethod
-    def read_eval(self, raw) -> Example:
+    def read_eval(self, raw) -> Picture:
         """One raw element of the evaluation stream, read."""
+
+    @abc.abstractmethod
+    def name_train(self, raw) -> tf.Tensor:
+        """What to call it in a message, a scalar string: a file, or a shard and a record."""
+
+    @abc.abstractmethod
+    def name_eval(self, raw) -> tf.Tensor:
+        """The same for the evaluation stream."""
 
 
 class IndexedSource(StreamSource):
