@@ -1,0 +1,44 @@
+"""The data sources by name. A new one is a file here and a row in the table."""
+
+import importlib
+
+from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data import preprocess
+from efficientnet_tf.data.sources.source import BatchSource, Example, Source, StreamSource
+
+__all__ = ["BatchSource", "Example", "Source", "StreamSource", "open_source"]
+
+# Imported when named: scikit-learn and tfds take seconds.
+_SOURCES = {
+    "tfrecord": ("tfrecord", "TFRecordSource"),
+    "digits": ("digits", "DigitsSource"),
+    "synthetic": ("synthetic", "SyntheticSource"),
+}
+SMALLEST_IMAGE = 32
+
+
+def open_source(config: DataConfig) -> Source:
+    """The source that `config.dataset` names.
+
+    Raises:
+      UserError: no such data set, nothing usable under `data_dir`, or a setting out of range.
+    """
+    _check(config)
+    module, source_class = _SOURCES[config.dataset]
+    module = importlib.import_module(f"{__name__}.{module}")
+    source = getattr(module, source_class)(config)
+    if config.num_classes not in (None, source.num_classes, source.num_classes + 1):
+        raise UserError(
+            f"--num_label_classes={config.num_classes}: {config.dataset} has {source.num_classes} "
+            f"classes, {source.num_classes + 1} with a background class"
+        )
+    return source
+
+
+def _check(config: DataConfig) -> None:
+    if config.image_size < SMALLEST_IMAGE:
+        raise UserError(f"--input_image_size={config.image_size} is less than {SMALLEST_IMAGE}")
+    if config.resize_method not in preprocess.RESIZE_METHODS:
+        raise UserError(f"--resize_method={config.resize_method}: bicubic or bilinear")
+    if not 0 < config.min_crop_area <= 1:
+        raise UserError(f"--min_crop_area={config.min_crop_area} is not in (0, 1]")

@@ -1,0 +1,143 @@
+"""What a data source offers: a stream of raw examples and a way to read one, or whole batches.
+
+Streaming is sequential and must be cheap: it decides the order. Reading (looking a file up, parsing
+a record) runs in parallel, next to decoding.
+"""
+
+import abc
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from efficientnet_tf.config import DataConfig, UserError
+
+
+class Example(NamedTuple):
+    """One example, read but not decoded.
+
+    Attributes:
+      image: scalar string with an encoded picture, or uint8 `[height, width, 3]`.
+      label: int32 scalar class, 0-based; -1 is the background of ImageNet records.
+      name: string `[n]`, what to call it in a message: a file, or a shard and a record number.
+    """
+
+    image: tf.Tensor
+    label: tf.Tensor
+    name: tf.Tensor
+
+
+class Source(abc.ABC):
+    """A data set of labelled pictures with a training and an evaluation split.
+
+    Attributes:
+      name: as in `DataConfig.dataset`.
+      num_classes: of the data, background not counted.
+      label_names: one per class, or None.
+    """
+
+    name: str
+    num_classes: int
+    label_names: list[str] | None = None
+
+    @property
+    @abc.abstractmethod
+    def num_train_images(self) -> int | None:
+        """Training examples in an epoch, None if that cannot be known."""
+
+    @property
+    @abc.abstractmethod
+    def num_eval_images(self) -> int | None:
+        """Examples of the evaluation split, None if that cannot be known."""
+
+
+class BatchSource(Source):
+    """A source whose batches are ready for the network: the pipeline adds nothing."""
+
+    @abc.abstractmethod
+    def train_batches(self, batch_size: int, shard: int) -> tf.data.Dataset:
+        """As `pipeline.train_dataset`."""
+
+    @abc.abstractmethod
+    def eval_batches(self, batch_size: int, shard: int, num_shards: int) -> tf.data.Dataset:
+        """As `pipeline.eval_dataset`."""
+
+
+class StreamSource(Source):
+    """A source of examples that the pipeline decodes, crops, augments and batches.
+
+    Attributes:
+      first_label: what class 0 is called in the data's own numbering, for messages.
+    """
+
+    first_label: int = 0
+
+    @abc.abstractmethod
+    def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
+        """The shuffled epochs one after the other, for ever.
+
+        Args:
+          seed: of the shuffles; the order within an epoch is a function of (seed, epoch).
+          start: examples to skip, counted over all shards.
+          shard, num_shards: this host, of how many.
+
+        Returns:
+          Elements `{"raw": …, "epoch": int64, "index": int64}`; `read_train` takes the raw part,
+          and `index` is unique within the epoch over all shards.
+        """
+
+    @abc.abstractmethod
+    def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
+        """Every evaluation example once over all shards, as raw elements for `read_eval`."""
+
+    @abc.abstractmethod
+    def read_train(self, raw) -> Example:
+        """One raw element of the training stream, read."""
+
+    @abc.abstractmethod
+    def read_eval(self, raw) -> Example:
+        """One raw element of the evaluation stream, read."""
+
+
+class IndexedSource(StreamSource):
+    """A source that can fetch any example by its number: raw elements are int64 scalars.
+
+    A random bijection over the numbers shuffles an epoch: perfectly, without a buffer, and with
+    nothing to read when a run is resumed. Sharding takes every `num_shards`-th example.
+
+    Subclasses set `train_size` and `eval_size`; an epoch is `num_train_images` examples if that
+    flag is set, a new random part of the data each time.
+    """
+
+    train_size: int
+    eval_size: int
+
+    def __init__(self, config: DataConfig):
+        self._config = config
+
+    @property
+    def num_train_images(self) -> int:
+        return _at_most("num_train_images", self._config.num_train_images, self.train_size)
+
+    @property
+    def num_eval_images(self) -> int:
+        return _at_most("num_eval_images", self._config.num_eval_images, self.eval_size)
+
+    def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
+        epoch_size = self.num_train_images
+
+        def place(position):
+            epoch, index = position // epoch_size, position % epoch_size
+            key = tf.stack([tf.constant(seed, tf.int64), epoch])
+            raw = tf.random.experimental.index_shuffle(index, key, self.train_size - 1)
+            return {"raw": raw, "epoch": epoch, "index": index}
+
+        return tf.data.Dataset.range(start + shard, tf.int64.max, num_shards).map(place)
+
+    def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
+        return tf.data.Dataset.range(shard, self.num_eval_images, num_shards)
+
+
+def _at_most(flag: str, wanted: int | None, available: int) -> int:
+    if wanted is not None and wanted > available:
+        raise UserError(f"--{flag}={wanted}: the data has only {available} images")
+    return available if wanted is None else wanted

@@ -1,0 +1,54 @@
+"""ImageNet as the original read it: `train-00000-of-01024 …`, `validation-00000-of-00128 …`."""
+
+import tensorflow as tf
+
+from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.sources.records import RecordSource
+from efficientnet_tf.data.sources.shards import find_shards
+
+IMAGENET_CLASSES = 1000
+_FEATURES = {
+    "image/encoded": tf.io.FixedLenFeature([], tf.string),
+    "image/class/label": tf.io.FixedLenFeature([], tf.int64),
+}
+
+
+class TFRecordSource(RecordSource):
+    """tf.Example records with a picture and a label from 1; label 0 is the background.
+
+    A model of 1,001 classes keeps the background; for any other number of classes label 0 is an
+    error like every label out of range. `holdout_shards` leading training shards become the
+    evaluation split, the original's "minival".
+    """
+
+    name = "tfrecord"
+    first_label = 1
+
+    def __init__(self, config: DataConfig):
+        if not config.data_dir:
+            raise UserError("--dataset=tfrecord needs --data_dir, a folder with train-* shards")
+        if not tf.io.gfile.isdir(config.data_dir):
+            raise UserError(f"--data_dir={config.data_dir} is not a folder")
+        train = find_shards(config.data_dir, "train")
+        evaluation = find_shards(config.data_dir, "validation")
+        if config.holdout_shards:
+            train, evaluation = _hold_out(train, config.holdout_shards)
+        if not train and not evaluation:
+            raise UserError(f"--data_dir={config.data_dir} has no train-*-of-* or validation-*-of-*"
+                            " TFRecord shards")  # fmt: skip
+        super().__init__(config, train, evaluation)
+        has_background = config.num_classes == IMAGENET_CLASSES + 1
+        self.num_classes = IMAGENET_CLASSES if has_background else config.num_classes or 1000
+
+    def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = tf.io.parse_single_example(record, _FEATURES)
+        label = tf.cast(features["image/class/label"], tf.int32)
+        return features["image/encoded"], label - self.first_label
+
+
+def _hold_out(train: list[str], count: int) -> tuple[list[str], list[str]]:
+    if not 0 < count < len(train):
+        raise UserError(
+            f"--holdout_shards={count} must leave training shards: there are {len(train)}"
+        )
+    return train[count:], train[:count]

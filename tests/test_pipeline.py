@@ -1,0 +1,133 @@
+"""The stream of batches: order, resumption, splitting, sharding."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from shard_writer import write_imagenet
+
+from efficientnet_tf import data
+from efficientnet_tf.config import DataConfig
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("imagenet")
+    write_imagenet(folder, "train", [7, 5, 6, 5])
+    return str(folder)
+
+
+def configs(imagenet):
+    digits = DataConfig(dataset="digits", image_size=32, train_batch_size=8, num_train_images=23)
+    records = DataConfig(data_dir=imagenet, image_size=32, train_batch_size=8)
+    cached = DataConfig(data_dir=imagenet, image_size=32, train_batch_size=8, use_cache=True)
+    return {"digits": digits, "tfrecord": records, "cached": cached}
+
+
+KINDS = ["digits", "tfrecord", "cached"]
+
+
+def take(config, count, batch_size=8, **where):
+    dataset = data.train_dataset(data.open_source(config), config, batch_size, **where)
+    return [tf.nest.map_structure(np.asarray, batch) for batch in islice(dataset, count)]
+
+
+def assert_equal(actual, expected):
+    for key in ("image", "label"):
+        np.testing.assert_array_equal(
+            np.concatenate([batch[key] for batch in actual]),
+            np.concatenate([batch[key] for batch in expected]),
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_run_sees_the_batches_of_the_uninterrupted_one(imagenet, kind):
+    config = configs(imagenet)[kind]
+    whole = take(config, 9)
+    for start in (1, 3, 7):
+        assert_equal(take(config, 9 - start, start_step=start), whole[start:])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_small_batches_hold_the_examples_of_the_large_one(imagenet, kind):
+    config = configs(imagenet)[kind]
+    assert_equal(take(config, 8, batch_size=4), take(config, 4, batch_size=8))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_epoch_has_every_example_in_a_new_order(imagenet, kind):
+    config = configs(imagenet)[kind]
+    if kind == "digits":
+        config = DataConfig(dataset="digits", image_size=32)
+    size = data.open_source(config).num_train_images
+    images = [batch["image"] for batch in take(config, 2, batch_size=size)]
+    labels = [batch["label"].argmax(1) for batch in take(config, 2, batch_size=size)]
+    assert not np.array_equal(*labels) and not np.array_equal(*images)
+    np.testing.assert_array_equal(*[np.sort(epoch) for epoch in labels])
+    if kind != "digits":
+        assert sorted(labels[0]) == list(range(23))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_decides_everything(imagenet, kind):
+    config = configs(imagenet)[kind]
+    assert_equal(take(config, 3), take(config, 3))
+    other = DataConfig(**{**config.__dict__, "seed": 1})
+    assert not np.array_equal(take(config, 1)[0]["label"], take(other, 1)[0]["label"])
+
+
+def test_shards_of_an_indexed_source_make_up_the_unsharded_stream(imagenet):
+    config = configs(imagenet)["digits"]
+    whole = take(config, 6)
+    parts = [take(config, 6, batch_size=4, shard_index=i, shard_count=2) for i in (0, 1)]
+    for batch, *halves in zip(whole, *parts, strict=True):
+        for i, half in enumerate(halves):
+            np.testing.assert_array_equal(batch["image"][i::2], half["image"])
+    resumed = take(config, 2, batch_size=4, shard_index=1, shard_count=2, start_step=4)
+    assert_equal(resumed, parts[1][4:])
+
+
+@pytest.mark.parametrize("kind", ["tfrecord", "cached"])
+@pytest.mark.parametrize("shard_count", [2, 5])
+def test_record_shards_share_an_epoch_without_overlap(imagenet, kind, shard_count):
+    config = configs(imagenet)[kind]
+    per_epoch = 23 // shard_count
+    labels = [
+        take(config, 1, per_epoch, shard_index=i, shard_count=shard_count)[0]["label"].argmax(1)
+        for i in range(shard_count)
+    ]
+    if shard_count == 2:  # whole files; the longer share leaves out what the shorter lacks
+        assert not set(labels[0]) & set(labels[1])
+    assert len(set(np.concatenate(labels))) >= 23 - shard_count
+
+
+def test_the_cache_replaces_the_files_after_the_first_epoch(tmp_path):
+    (path,) = write_imagenet(tmp_path, "train", [6])
+    config = DataConfig(data_dir=str(tmp_path), image_size=32, use_cache=True, seed=3)
+    stream = data.open_source(config).train_stream(3, 0, 0, 1)
+    epochs = iter(stream.batch(6))
+    first = next(epochs)
+    tmp_path.joinpath(path).unlink()
+    second = next(epochs)
+    assert sorted(first["raw"]["number"].numpy()) == sorted(second["raw"]["number"].numpy())
+
+
+def test_shapes_are_static():
+    config = DataConfig(dataset="digits", image_size=48)
+    source = data.open_source(config)
+    train = data.train_dataset(source, config, 5).element_spec
+    assert train["image"] == tf.TensorSpec([5, 48, 48, 3], tf.float32)
+    assert train["label"] == tf.TensorSpec([5, 10], tf.float32)
+    evaluation = data.eval_dataset(source, config, 5).element_spec
+    assert evaluation["image"] == tf.TensorSpec([5, 48, 48, 3], tf.float32)
+    assert evaluation["label"] == tf.TensorSpec([5], tf.int32)
+
+
+def test_a_background_class_shifts_labels_by_one():
+    config = DataConfig(dataset="digits", image_size=32, num_classes=11, num_eval_images=40)
+    source = data.open_source(config)
+    batch = next(iter(data.eval_dataset(source, config, 40)))
+    expected = [int(source.read_eval(i).label) + 1 for i in range(40)]
+    np.testing.assert_array_equal(batch["label"], expected)
+    assert take(config, 1)[0]["label"].shape == (8, 11)
