@@ -150,6 +150,14 @@ class Policy:
         """Shape of the numbers that one draw takes."""
         return self._num_layers, 1 + 4 * self._rows.shape[1]
 
+    def get_config(self) -> dict:
+        """The constructor's arguments, so that Keras can save a layer that holds a policy."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Policy":
+        return cls(**config)
+
     def draw(self, uniforms: tf.Tensor) -> Draw:
         """Turns uniform numbers into decisions.
 
