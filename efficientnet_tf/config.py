@@ -197,3 +197,22 @@ class TrainConfig:
     eval_name: str | None = None
     eval_timeout: int | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class DistributionConfig:
+    """Where the run computes.
+
+    Attributes:
+      strategy: `default`, `mirrored`, `multi_worker_mirrored`, `tpu`, or None to look at the
+        machine: a TPU that is named, workers in TF_CONFIG, several GPUs, else one device.
+      tpu: name or address of the TPU; `local` on a TPU VM.
+      tpu_zone, gcp_project: where a TPU name is looked up.
+      use_bfloat16: None for what the device does best (bfloat16 on TPU, float32 elsewhere).
+    """
+
+    strategy: str | None = None
+    tpu: str | None = None
+    tpu_zone: str | None = None
+    gcp_project: str | None = None
+    use_bfloat16: bool | None = None

@@ -1,0 +1,1 @@
+"""Architectures as tables and arithmetic; nothing here imports TensorFlow or Keras."""

@@ -1,0 +1,1 @@
+"""The networks as Keras layers and functional models."""

@@ -1,0 +1,102 @@
+"""Parameters and multiply-adds of a network, counted from its plan without building it.
+
+Multiply-adds are those of convolutions and dense layers for one image, as the original counts
+FLOPs (a bias, batch norm or activation counts nothing).
+"""
+
+from dataclasses import dataclass
+
+from efficientnet_tf.arch.scaling import BlockPlan, block_plans, round_filters
+from efficientnet_tf.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a piece of the network costs for one image."""
+
+    trainable: int = 0
+    non_trainable: int = 0
+    multiply_adds: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.trainable + other.trainable,
+            self.non_trainable + other.non_trainable,
+            self.multiply_adds + other.multiply_adds,
+        )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One row of a network's table: its name, output `(height, width, channels)` and cost."""
+
+    name: str
+    output_shape: tuple[int, int, int]
+    cost: Cost
+
+
+def _conv(kernel_size: int, inputs: int, outputs: int, pixels: int, bias: bool = False) -> Cost:
+    weights = kernel_size * kernel_size * inputs * outputs
+    return Cost(weights + (outputs if bias else 0), 0, weights * pixels)
+
+
+def _depthwise(kernel_size: int, channels: int, pixels: int) -> Cost:
+    return _conv(kernel_size, 1, channels, pixels)
+
+
+def _batch_norm(channels: int) -> Cost:
+    return Cost(2 * channels, 2 * channels, 0)
+
+
+def _block(plan: BlockPlan, size: tuple[int, int], output: tuple[int, int]) -> Cost:
+    before, after = size[0] * size[1], output[0] * output[1]
+    expanded = plan.expanded_filters
+    cost = _depthwise(plan.kernel_size, expanded, after) + _batch_norm(expanded)
+    if expanded != plan.input_filters:
+        cost += _conv(1, plan.input_filters, expanded, before) + _batch_norm(expanded)
+    if plan.se_filters:
+        cost += _conv(1, expanded, plan.se_filters, 1, bias=True)
+        cost += _conv(1, plan.se_filters, expanded, 1, bias=True)
+    cost += _conv(1, expanded, plan.output_filters, after) + _batch_norm(plan.output_filters)
+    return cost
+
+
+def _strided(size: tuple[int, int], strides: int) -> tuple[int, int]:
+    return tuple(-(-side // strides) for side in size)
+
+
+def pieces(
+    config: ModelConfig, image_shape: tuple[int, int, int] | None = None
+) -> tuple[Piece, ...]:
+    """Stem, blocks, head and classifier with their shapes and costs.
+
+    Args:
+      config: the network.
+      image_shape: `(height, width, channels)`; the variant's own square RGB by default.
+    """
+    height, width, channels = image_shape or (config.input_size, config.input_size, 3)
+    size = _strided((height, width), 2)
+    stem, head = (round_filters(f, config) for f in (config.stem_filters, config.head_filters))
+    rows = [
+        Piece(
+            "stem",
+            (*size, stem),
+            _conv(3, channels, stem, size[0] * size[1]) + _batch_norm(stem),
+        )
+    ]
+    plans = block_plans(config)
+    for index, plan in enumerate(plans):
+        output = _strided(size, plan.strides)
+        shape = (*output, plan.output_filters)
+        rows.append(Piece(f"blocks_{index}", shape, _block(plan, size, output)))
+        size = output
+    head_cost = _conv(1, plans[-1].output_filters, head, size[0] * size[1]) + _batch_norm(head)
+    rows.append(Piece("head", (*size, head), head_cost))
+    classifier = _conv(1, head, config.num_classes, 1, bias=True)
+    rows.append(Piece("predictions", (1, 1, config.num_classes), classifier))
+    return tuple(rows)
+
+
+def total(config: ModelConfig, image_shape: tuple[int, int, int] | None = None) -> Cost:
+    """The cost of the whole network for one image."""
+    return sum((piece.cost for piece in pieces(config, image_shape)), Cost())

@@ -1,0 +1,189 @@
+"""The layers MBConv blocks are made of, named as the TF1 checkpoints name them.
+
+Sublayers carry the original's scope names (`conv2d`, `tpu_batch_normalization_1`, `se`), so the
+path of every variable *is* its name in a checkpoint; `weights.tf1_checkpoint` relies on it.
+"""
+
+import keras
+from keras import ops
+
+from efficientnet_tf.nn.step_context import current_step
+
+register = keras.saving.register_keras_serializable(package="efficientnet_tf")
+
+# SPEC of the original: normal with variance 2 / fan_out. A depthwise kernel's fan_out counts its
+# last axis, the channel multiplier 1, as Keras does too.
+CONV_INITIALIZER = keras.initializers.VarianceScaling(
+    2.0, mode="fan_out", distribution="untruncated_normal"
+)
+# uniform(+-1 / sqrt(classes)): a variance of 1 / (3 * fan_out).
+DENSE_INITIALIZER = keras.initializers.VarianceScaling(
+    1 / 3, mode="fan_out", distribution="uniform"
+)
+
+
+def conv2d(filters: int, kernel_size: int, name: str, **kwargs: object) -> keras.layers.Conv2D:
+    """A 'same' convolution without bias, initialised as the original does."""
+    kwargs = {"use_bias": False, "padding": "same", **kwargs}
+    return keras.layers.Conv2D(
+        filters, kernel_size, kernel_initializer=CONV_INITIALIZER, name=name, **kwargs
+    )
+
+
+@register
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch norm on TensorFlow's fused kernel, over replica groups where a step asks.
+
+    Input and output [N, H, W, C]. The moving variance is the population variance, as in the
+    original. On other backends this is Keras' own layer.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
+        from efficientnet_tf.nn import tensorflow_ops as kernels
+
+        if not (training and self.trainable):
+            return kernels.fused_batch_norm_inference(
+                inputs,
+                self.gamma.value,
+                self.beta.value,
+                self.moving_mean.value,
+                self.moving_variance.value,
+                self.epsilon,
+            )
+        step = current_step()
+        arguments = (inputs, self.gamma.value, self.beta.value, self.epsilon)
+        if step and step.batch_norm_replicas > 1:
+            y, *moments = kernels.group_batch_norm_training(*arguments, step.batch_norm_replicas)
+        else:
+            y, *moments = kernels.fused_batch_norm_training(*arguments)
+        for moving, value in zip((self.moving_mean, self.moving_variance), moments, strict=True):
+            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+        return y
+
+
+class StepSeedGenerator(keras.random.SeedGenerator):
+    """Keras' seed generator, except that inside a `StepContext` the seed is a pure function of
+    (run seed, layer name, step, replica): restarts repeat it and no two replicas share it.
+    """
+
+    def __init__(self, layer_name: str, seed: int | None = None):
+        super().__init__(seed, name=f"{layer_name}_seed")
+        self.layer_name = layer_name
+
+    def next(self, ordered: bool = True):
+        """The next seed, an integer tensor [2]."""
+        if step := current_step():
+            return step.seed_for(self.layer_name)
+        seed = super().next(ordered)
+        if keras.backend.backend() != "tensorflow":
+            return seed
+        # Keras mirrors its seed state, which would give all replicas the same mask.
+        from efficientnet_tf.nn import tensorflow_ops as kernels
+
+        return seed + ops.stack([ops.cast(kernels.replica_id(), seed.dtype) * 7919, 0])
+
+
+@register
+class Dropout(keras.layers.Layer):
+    """Drops single features, or with `per_example` the whole branch of an example.
+
+    The second is stochastic depth (Huang et al. 2016), "drop connect" in the original. What is
+    kept is divided by `1 - rate`. Identity outside of training.
+
+    Args:
+      rate: probability of dropping, 0 <= rate < 1.
+      per_example: one draw for each example, input [N, H, W, C].
+    """
+
+    def __init__(self, rate: float, per_example: bool = False, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"rate must be in [0, 1), got {rate}")
+        self.rate, self.per_example, self.seed = rate, per_example, seed
+        self.seed_generator = StepSeedGenerator(self.name, seed)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        if not training or not self.rate:
+            return inputs
+        noise_shape = (None,) + (1,) * (len(inputs.shape) - 1) if self.per_example else None
+        return keras.random.dropout(inputs, self.rate, noise_shape, seed=self.seed_generator)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = {"rate": self.rate, "per_example": self.per_example, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+@register
+class SqueezeExcite(keras.layers.Layer):
+    """Channel attention (Hu et al. 2018): mean over H, W -> reduce -> expand -> sigmoid -> scale.
+
+    Input and output [N, H, W, C].
+    """
+
+    def __init__(self, filters: int, reduced_filters: int, activation: str, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.reduced_filters = filters, reduced_filters
+        self.activation = keras.activations.get(activation)
+        self.reduce = conv2d(reduced_filters, 1, "conv2d", use_bias=True)
+        self.expand = conv2d(filters, 1, "conv2d_1", use_bias=True)
+
+    def build(self, input_shape):
+        self.reduce.build((None, 1, 1, self.filters))
+        self.expand.build((None, 1, 1, self.reduced_filters))
+
+    def call(self, inputs):
+        x = ops.mean(inputs, axis=(1, 2), keepdims=True)
+        x = self.activation(self.reduce(x))
+        return ops.sigmoid(self.expand(x)) * inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = {
+            "filters": self.filters,
+            "reduced_filters": self.reduced_filters,
+            "activation": keras.activations.serialize(self.activation),
+        }
+        return {**super().get_config(), **config}
+
+
+@register
+class ConvBatchNorm(keras.layers.Layer):
+    """Convolution -> batch norm -> activation: the stem and the head of every network.
+
+    Args:
+      batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon).
+    """
+
+    def __init__(self, filters, kernel_size, strides, activation, batch_norm: dict, **kwargs):
+        super().__init__(**kwargs)
+        self.settings = {
+            "filters": filters,
+            "kernel_size": kernel_size,
+            "strides": strides,
+            "activation": activation,
+            "batch_norm": dict(batch_norm),
+        }
+        self.conv = conv2d(filters, kernel_size, "conv2d", strides=strides)
+        self.batch_norm = BatchNormalization(name="tpu_batch_normalization", **batch_norm)
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        self.batch_norm.build((None, None, None, self.settings["filters"]))
+
+    def call(self, inputs, training=None):
+        return self.activation(self.batch_norm(self.conv(inputs), training=training))
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), **self.settings}

@@ -1,0 +1,174 @@
+"""From a `ModelConfig` to a functional `keras.Model`, and to the tensors inside it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from efficientnet_tf.arch.scaling import block_plans, round_filters
+from efficientnet_tf.config import ModelConfig, UserError, unknown_name
+from efficientnet_tf.nn.layers import DENSE_INITIALIZER, ConvBatchNorm, Dropout
+from efficientnet_tf.nn.mbconv import BlockWithExpansion, MBConvBlock
+
+MIN_IMAGE_SIZE = 32  # five strides of 2
+
+
+def build_network(
+    config: ModelConfig,
+    *,
+    include_top: bool = True,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classifier_activation: str | None = "softmax",
+    include_preprocessing: bool = True,
+    name: str | None = None,
+) -> keras.Model:
+    """The network as a functional model, freshly initialised as the original does.
+
+    Args:
+      config: what to build.
+      include_top: end in the classifier; otherwise in the last 1x1 convolution (or `pooling`).
+      input_tensor: a Keras tensor [N, H, W, C] to build on.
+      input_shape: `(H, W, C)`, H and W at least 32 or None. The variant's own square by default,
+        free height and width without the top. `C` may differ from 3.
+      pooling: without the top, `avg` or `max` over H and W; None keeps [N, H/32, W/32, filters].
+      classifier_activation: of the classifier; None for logits.
+      include_preprocessing: the input is RGB in 0..255 and normalised inside; otherwise the
+        caller feeds `(rgb - mean_rgb) / stddev_rgb`.
+
+    Returns:
+      A model from [N, H, W, C] to [N, num_classes] in float32 (with the top).
+    """
+    inputs = _image_input(config, include_top, input_tensor, input_shape)
+    x = _normalization(config, inputs.shape[-1])(inputs) if include_preprocessing else inputs
+    batch_norm = {"momentum": config.batch_norm_momentum, "epsilon": config.batch_norm_epsilon}
+    stem, head = (round_filters(f, config) for f in (config.stem_filters, config.head_filters))
+    x = ConvBatchNorm(stem, 3, 2, config.activation, batch_norm, name="stem")(x)
+    for index, plan in enumerate(block_plans(config)):
+        x = MBConvBlock(plan, batch_norm, name=f"blocks_{index}")(x)
+    x = ConvBatchNorm(head, 1, 1, config.activation, batch_norm, name="head")(x)
+    if include_top:
+        x = _classifier(config, classifier_activation)(x)
+    elif pooling:
+        x = _pooling(pooling)(x)
+    if input_tensor is not None:
+        (inputs,) = keras.utils.get_source_inputs(input_tensor)
+    return keras.Model(inputs, x, name=name or config.name)
+
+
+def _image_input(config, include_top, input_tensor, input_shape):
+    """The Keras tensor the network starts from."""
+    if input_tensor is not None:
+        return input_tensor
+    size = config.input_size if include_top else None
+    shape = tuple(input_shape or (size, size, 3))
+    if len(shape) != 3 or shape[-1] is None:
+        raise UserError(f"input_shape must be (height, width, channels), got {shape}")
+    if any(side is not None and side < MIN_IMAGE_SIZE for side in shape[:2]):
+        raise UserError(f"input_shape {shape}: height and width must be at least {MIN_IMAGE_SIZE}")
+    return keras.Input(shape, name="image")
+
+
+def _normalization(config, channels):
+    """(x - mean) / stddev on 0..255; channels that are not RGB get the average of the three."""
+    mean, stddev = (
+        list(rgb) if channels == 3 else [sum(rgb) / 3] * channels
+        for rgb in (config.mean_rgb, config.stddev_rgb)
+    )
+    if 3 < channels:
+        mean[:3], stddev[:3] = config.mean_rgb, config.stddev_rgb
+    variance = [value * value for value in stddev]
+    return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
+
+
+def _pooling(kind):
+    layers = {
+        "avg": keras.layers.GlobalAveragePooling2D,
+        "max": keras.layers.GlobalMaxPooling2D,
+    }
+    if kind not in layers:
+        raise unknown_name("pooling", kind, layers)
+    return layers[kind](name=f"{kind}_pool")
+
+
+def _classifier(config, activation):
+    """Average pooling -> dropout -> dense, and the activation as a layer of its own, in float32,
+    so that the logits of any saved model can be reached."""
+
+    def classify(x):
+        x = _pooling("avg")(x)
+        x = Dropout(config.dropout_rate, name="top_dropout")(x)
+        x = keras.layers.Dense(
+            config.num_classes, kernel_initializer=DENSE_INITIALIZER, name="predictions"
+        )(x)
+        return keras.layers.Activation(activation or "linear", dtype="float32", name="output")(x)
+
+    return classify
+
+
+def network_blocks(model: keras.Model) -> list[MBConvBlock]:
+    """The model's blocks in order."""
+    return [layer for layer in model.layers if isinstance(layer, MBConvBlock)]
+
+
+# What a forward pass goes through after the blocks, and the endpoint each layer's output is.
+_TOP = (
+    ("head", "head_1x1"),
+    ("avg_pool", "pooled_features"),
+    ("top_dropout", None),
+    ("predictions", "logits"),
+)
+
+
+def endpoint_names(model: keras.Model) -> list[str]:
+    """The names that `feature_extractor` takes for this model, the original's.
+
+    `stem`, `block_i`, `block_i/expansion_output` (the tensor entering the projection),
+    `reduction_1` .. `reduction_5` (the last block before each halving of the resolution),
+    `features`, and where the model has them `head_1x1`, `pooled_features`, `logits`.
+    """
+    blocks = network_blocks(model)
+    layers = {layer.name for layer in model.layers}
+    names = ["stem"]
+    for index in range(len(blocks)):
+        names += [f"block_{index}", f"block_{index}/expansion_output"]
+    names += [f"reduction_{number}" for number in _reductions(blocks)]
+    return names + ["features"] + [name for layer, name in _TOP if name and layer in layers]
+
+
+def _reductions(blocks):
+    """{reduction number: index of the last block before the next halving}."""
+    last = [i for i, block in enumerate(blocks[1:]) if block.plan.strides > 1] + [len(blocks) - 1]
+    return {number: index for number, index in enumerate(last, start=1)}
+
+
+def feature_extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
+    """A model from the same image to a dictionary of the endpoints `names`, sharing the weights.
+
+    Raises:
+      UserError: a name that is no endpoint of this model.
+    """
+    known = endpoint_names(model)
+    for name in names:
+        if name not in known:
+            raise unknown_name("endpoint", name, known)
+    layers = {layer.name: layer for layer in model.layers}
+    tensors = {"stem": layers["stem"].output}
+    x = tensors["stem"]
+    blocks = network_blocks(model)
+    for index, block in enumerate(blocks):
+        expansion = f"block_{index}/expansion_output"
+        if expansion in names:
+            x, tensors[expansion] = BlockWithExpansion(block)(x)
+        else:
+            x = block(x)
+        tensors[f"block_{index}"] = x
+    for number, index in _reductions(blocks).items():
+        tensors[f"reduction_{number}"] = tensors[f"block_{index}"]
+    tensors["features"] = x
+    for layer, name in _TOP:
+        if layer in layers:
+            x = tensors[name] = layers[layer](x)
+    outputs = {name: tensors[name] for name in names}
+    return keras.Model(model.input, outputs, name=f"{model.name}-features")

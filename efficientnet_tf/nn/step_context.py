@@ -1,0 +1,55 @@
+"""What a training step tells the layers inside it: its seed, its number, its replica group.
+
+The train loop opens a `StepContext` around the call of the network; the layers read it while they
+are traced. Outside of one (plain Keras `fit`, another backend) the layers behave like Keras' own,
+and a saved model carries nothing of the run that trained it.
+"""
+
+import contextlib
+import contextvars
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """One step on one replica.
+
+    Attributes:
+      seed: the run's seed.
+      counter: integer scalar tensor, different for every (step, replica).
+      batch_norm_replicas: how many replicas share their batch-norm statistics.
+    """
+
+    seed: int
+    counter: Any
+    batch_norm_replicas: int = 1
+
+    def seed_for(self, name: str) -> Any:
+        """The random seed, `[2]`, of the layer called `name` in this step."""
+        salt = zlib.crc32(f"{self.seed}/{name}".encode()) & 0x7FFFFFFF
+        dtype = keras.backend.backend() == "tensorflow" and "int64" or "uint32"
+        counter = keras.ops.cast(self.counter, dtype)
+        return keras.ops.stack([keras.ops.cast(salt, dtype), counter])
+
+
+_current: contextvars.ContextVar[StepContext | None] = contextvars.ContextVar("step", default=None)
+
+
+@contextlib.contextmanager
+def step_context(step: StepContext) -> Iterator[None]:
+    """Makes `step` visible to every layer called (or traced) inside the block."""
+    token = _current.set(step)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_step() -> StepContext | None:
+    """The step being traced, None outside of the train loop."""
+    return _current.get()

@@ -1,0 +1,56 @@
+"""The one place under `nn` that needs TensorFlow: its fused batch norm and its replicas."""
+
+import tensorflow as tf
+
+
+def replica_id() -> tf.Tensor | int:
+    """This replica's number among all that run in step; 0 outside of a strategy."""
+    context = tf.distribute.get_replica_context()
+    return context.replica_id_in_sync_group if context else 0
+
+
+def fused_batch_norm_inference(x, gamma, beta, mean, variance, epsilon):
+    """Normalises `x` [N, H, W, C] with given float32 statistics [C]."""
+    return tf.compat.v1.nn.fused_batch_norm(
+        x, gamma, beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
+    )[0]
+
+
+def fused_batch_norm_training(x, gamma, beta, epsilon):
+    """Normalises `x` [N, H, W, C] with its own statistics.
+
+    Returns:
+      `(y, mean, variance)`: y like x, mean and variance float32 [C]. The kernel returns the
+      Bessel-corrected variance n / (n - 1); the original's moving average holds the population
+      variance, so the correction is undone here.
+    """
+    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        x, gamma, beta, epsilon=epsilon, is_training=True
+    )
+    count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
+    return y, mean, variance * (tf.maximum(count - 1.0, 1.0) / count)
+
+
+def group_batch_norm_training(x, gamma, beta, epsilon, replicas):
+    """As `fused_batch_norm_training`, with statistics over groups of `replicas` replicas."""
+    mean, variance = _group_moments(tf.cast(x, tf.float32), replicas)
+    scale = gamma * tf.math.rsqrt(variance + epsilon)
+    y = x * tf.cast(scale, x.dtype) + tf.cast(beta - mean * scale, x.dtype)
+    return y, mean, variance
+
+
+def _group_moments(x, replicas):
+    """Mean and variance [C] of `x` [N, H, W, C] over this replica's group of replicas.
+
+    Var[x] = E[x^2] - E[x]^2 as in the original, so that one reduction carries both moments. Every
+    group writes its row of a [groups, 2C] table that is zero elsewhere and all replicas add up
+    the tables: one all-reduce that is differentiable and has static shapes on every strategy.
+    """
+    moments = tf.concat([tf.reduce_mean(x, [0, 1, 2]), tf.reduce_mean(x * x, [0, 1, 2])], 0)
+    context = tf.distribute.get_replica_context()
+    groups = max(1, context.num_replicas_in_sync // replicas)
+    row = tf.one_hot(tf.math.minimum(replica_id() // replicas, groups - 1), groups)
+    sizes = context.all_reduce(tf.distribute.ReduceOp.SUM, row)
+    table = context.all_reduce(tf.distribute.ReduceOp.SUM, row[:, None] * moments)
+    mean, square = tf.split(tf.linalg.matvec(table, row / sizes, transpose_a=True), 2)
+    return mean, square - mean * mean

@@ -1,0 +1,62 @@
+"""How far a long job is: a bar on a terminal, quiet lines elsewhere."""
+
+import sys
+import time
+
+import keras
+
+_LINE_SECONDS = 10.0
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
+
+
+class Progress:
+    """Counts towards `target`, with images per second and time left.
+
+    Args:
+      title: printed before each line.
+      target: None if unknown.
+      unit: what is counted, `step` or `image`.
+      start: where the count begins (a resumed run).
+      images_per_unit: to turn the pace into images per second.
+    """
+
+    def __init__(self, title, target, unit="step", start=0, images_per_unit=1):
+        self.title, self.target, self.unit = title, target, unit
+        self.images_per_unit = images_per_unit
+        self._start, self._began = start, time.perf_counter()
+        self._printed, self._count = self._began, start
+        self._bar = None
+        if sys.stdout.isatty():
+            print(title)
+            self._bar = keras.utils.Progbar(target, unit_name=unit)
+
+    def update(self, count: int, **values: float) -> None:
+        """Reports that `count` units are done in all; `values` are shown as they are."""
+        now = time.perf_counter()
+        self._count = count
+        pace = (count - self._start) / max(now - self._began, 1e-9)
+        values = {**values, "images/s": pace * self.images_per_unit}
+        if self._bar:
+            self._bar.stateful_metrics = set(values)
+            self._bar.update(count, list(values.items()), finalize=False)
+        elif now - self._printed >= _LINE_SECONDS or count == self.target:
+            self._printed = now
+            self._print_line(count, pace, values)
+
+    def _print_line(self, count, pace, values):
+        of = f"/{self.target}" if self.target else ""
+        shown = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        left = ""
+        if self.target and pace and count < self.target:
+            left = f" left {_clock((self.target - count) / pace)}"
+        print(f"{self.title} {self.unit} {count}{of} {shown}{left}", flush=True)
+
+    def close(self) -> None:
+        """Ends the bar's line."""
+        if self._bar:
+            print(flush=True)

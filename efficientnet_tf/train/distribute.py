@@ -1,0 +1,121 @@
+"""Which devices a run uses, and what follows from their number."""
+
+import json
+import os
+import socket
+
+import tensorflow as tf
+
+from efficientnet_tf.config import DistributionConfig, UserError, unknown_name
+
+_PROBE_SECONDS = 10
+
+
+def choose_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
+    """The strategy that `config` names, or the one that fits this machine.
+
+    Must run before TensorFlow touches a device: TPU and multi-worker start up differently.
+
+    Raises:
+      UserError: unknown name, or no TPU answers.
+    """
+    builders = {
+        "default": lambda: tf.distribute.get_strategy(),
+        "mirrored": tf.distribute.MirroredStrategy,
+        "multi_worker_mirrored": _multi_worker,
+        "tpu": lambda: _tpu(config),
+    }
+    name = config.strategy or _detect(config)
+    if name not in builders:
+        raise unknown_name("--distribution_strategy", name, builders)
+    return builders[name]()
+
+
+def _detect(config: DistributionConfig) -> str:
+    if config.tpu:
+        return "tpu"
+    if _tf_config().get("cluster"):
+        return "multi_worker_mirrored"
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return "mirrored"
+    return "default"
+
+
+def _tf_config() -> dict:
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"TF_CONFIG is not valid JSON: {error}") from None
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    if "worker" not in _tf_config().get("cluster", {}):
+        raise UserError(
+            "--distribution_strategy=multi_worker_mirrored needs TF_CONFIG with the cluster's "
+            "worker addresses and this task's index"
+        )
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
+    name = config.tpu or os.environ.get("TPU_NAME") or "local"
+    try:
+        _check_reachable(name)
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            tpu=name, zone=config.tpu_zone, project=config.gcp_project
+        )
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)
+        raise UserError(
+            f"no TPU answers at {name!r} ({reason}); name one with --tpu=NAME or --tpu=local on a "
+            "TPU VM, or leave out --use_tpu"
+        ) from None
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _check_reachable(name: str) -> None:
+    """Fails at once where TensorFlow would wait minutes for a TPU that is not there."""
+    if name == "local":
+        if not any(map(os.path.exists, ("/dev/accel0", "/dev/vfio/0", "/dev/vfio/vfio"))):
+            raise OSError("this machine has no TPU device")
+        return
+    address = name.removeprefix("grpc://")
+    host, _, port = address.partition(":")
+    if port or name.startswith("grpc://"):
+        socket.create_connection((host, int(port or 8470)), _PROBE_SECONDS).close()
+    else:
+        # A name is looked up through the metadata server that every Google Cloud machine has.
+        socket.create_connection(("metadata.google.internal", 80), _PROBE_SECONDS).close()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes checkpoints and logs."""
+    resolver = strategy.cluster_resolver
+    return not resolver or resolver.task_type in (None, "", "chief", "worker") and (
+        resolver.task_type in (None, "", "chief")
+        or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
+    )
+
+
+def uses_bfloat16(strategy: tf.distribute.Strategy, config: DistributionConfig) -> bool:
+    """Mixed bfloat16 where it pays: by default on TPU only (on a CPU it is twice as slow)."""
+    if config.use_bfloat16 is not None:
+        return config.use_bfloat16
+    return isinstance(strategy, tf.distribute.TPUStrategy)
+
+
+def per_replica_batch(strategy: tf.distribute.Strategy, batch_size: int, flag: str) -> int:
+    """The part of a global batch that one replica sees; `flag` names it in the error."""
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        nearest = max(1, round(batch_size / replicas)) * replicas
+        raise UserError(f"--{flag}={batch_size} does not divide by {replicas} replicas; {nearest} does")
+    return batch_size // replicas
+
+
+def batch_norm_replicas(num_replicas: int) -> int:
+    """How many replicas share batch-norm statistics in the original: none up to 8, then groups."""
+    return 1 if num_replicas <= 8 else max(8, num_replicas // 8)

@@ -1,0 +1,58 @@
+"""Exponential moving average of the weights: what evaluation, archive and export use."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+
+def ema_decay(decay: float, step: tf.Tensor) -> tf.Tensor:
+    """The decay in force after `step` updates: `min(decay, (1 + step) / (10 + step))`."""
+    step = tf.cast(step, tf.float32)
+    return tf.minimum(decay, (1.0 + step) / (10.0 + step))
+
+
+class ExponentialMovingAverage:
+    """A shadow for every weight, batch-norm statistics included, as in the original.
+
+    Keras optimizers' `use_ema` has neither the statistics nor the ramp.
+
+    The shadows carry no aggregation: each replica updates its own copy from its own weights, so
+    an update costs no communication.
+
+    Args:
+      variables: the weights to follow; the shadows start at their present values.
+      decay: the final decay, 0..1.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], decay: float):
+        self.decay = decay
+        self.variables = list(variables)
+        self.shadows = [
+            tf.Variable(v.value, trainable=False, name=f"ema/{v.path}", dtype=v.dtype)
+            for v in self.variables
+        ]
+
+    def update(self, step: tf.Tensor) -> None:
+        """Moves the shadows towards the weights; `step` counts the updates including this one."""
+        weight = 1.0 - ema_decay(self.decay, step)
+        for shadow, variable in zip(self.shadows, self.variables, strict=True):
+            change = (shadow - variable.value) * tf.cast(weight, shadow.dtype)
+            shadow.assign_sub(change)
+
+    def swap(self) -> None:
+        """Exchanges weights and shadows."""
+        for shadow, variable in zip(self.shadows, self.variables, strict=True):
+            average = tf.identity(shadow)
+            shadow.assign(variable.value)
+            variable.assign(average)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model has the averaged weights inside the block, its own again afterwards."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()

@@ -1,0 +1,136 @@
+"""The original's update rules as Keras optimizers.
+
+Where Keras' own differ, so that neither can stand in:
+1. RMSprop: the mean-square slot starts at 1 here, at 0 there; the first steps differ wildly.
+2. Momentum: TF1 multiplies the accumulated gradients by the *current* rate, Keras accumulates
+   rate times gradient; under a changing rate these are different rules.
+3. LARS does not exist in Keras. Batch norm and biases are neither scaled nor decayed.
+"""
+
+import keras
+from keras import ops
+
+from efficientnet_tf.config import OptimizerConfig, unknown_name
+
+register = keras.saving.register_keras_serializable(package="efficientnet_tf")
+
+
+@register
+class RMSprop(keras.optimizers.Optimizer):
+    """TF1's RMSProp (`tf.train.RMSPropOptimizer`): epsilon inside the root.
+
+    `ms = decay ms + (1 - decay) g^2`; `mom = momentum mom + rate g / sqrt(ms + epsilon)`;
+    `w = w - mom`.
+    """
+
+    def __init__(
+        self, learning_rate, decay=0.9, momentum=0.9, epsilon=1e-3, name="rmsprop", **kwargs
+    ):
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.mean_squares = [
+            self.add_variable_from_reference(v, "mean_square", initializer="ones")
+            for v in variables
+        ]
+        self.momentums = [self.add_variable_from_reference(v, "momentum") for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        mean_square, momentum = self.mean_squares[index], self.momentums[index]
+        rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        change = (ops.square(gradient) - mean_square) * (1.0 - self.decay)
+        self.assign_add(mean_square, change)
+        step = rate * gradient * ops.rsqrt(mean_square + self.epsilon)
+        self.assign(momentum, self.momentum * momentum + step)
+        self.assign_sub(variable, momentum)
+
+    def get_config(self):
+        config = {"decay": self.decay, "momentum": self.momentum, "epsilon": self.epsilon}
+        return {**super().get_config(), **config}
+
+
+@register
+class Momentum(keras.optimizers.Optimizer):
+    """TF1's momentum: `acc = momentum acc + g`; `w = w - rate acc`."""
+
+    def __init__(self, learning_rate, momentum=0.9, name="momentum", **kwargs):
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.momentum = momentum
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.momentums = [self.add_variable_from_reference(v, "momentum") for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        momentum = self.momentums[self._get_variable_index(variable)]
+        gradient = ops.cast(gradient, variable.dtype)
+        self.assign(momentum, self.momentum * momentum + gradient)
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * momentum)
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+@register
+class LARS(Momentum):
+    """Layer-wise adaptive rate scaling (You et al. 2017) as `tf.contrib.opt.LARSOptimizer`.
+
+    Unlike TF1's momentum it accumulates rate times gradient: `acc = momentum acc + rate g`;
+    `w = w - acc`.
+
+    Args:
+      l2: weight decay inside the rule, also part of the trust ratio.
+      eeta: the trust coefficient.
+    """
+
+    SKIPPED = ("batch_normalization", "bias")
+
+    def __init__(
+        self, learning_rate, momentum=0.9, l2=1e-5, eeta=1e-3, epsilon=0.0, name="lars", **kwargs
+    ):
+        super().__init__(learning_rate, momentum, name=name, **kwargs)
+        self.l2, self.eeta, self.epsilon = l2, eeta, epsilon
+
+    def build(self, variables):
+        super().build(variables)
+        self._adapted = [not any(word in v.path for word in self.SKIPPED) for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate, variable.dtype)
+        if self._adapted[index]:
+            weights = ops.convert_to_tensor(variable)
+            w_norm, g_norm = (ops.sqrt(ops.sum(ops.square(x))) for x in (weights, gradient))
+            ratio = self.eeta * w_norm / (g_norm + self.l2 * w_norm + self.epsilon)
+            rate = rate * ops.where((w_norm > 0) & (g_norm > 0), ratio, 1.0)
+            gradient = gradient + self.l2 * weights
+        momentum = self.momentums[index]
+        self.assign(momentum, self.momentum * momentum + rate * gradient)
+        self.assign_sub(variable, momentum)
+
+    def get_config(self):
+        config = {"l2": self.l2, "eeta": self.eeta, "epsilon": self.epsilon}
+        return {**super().get_config(), **config}
+
+
+def build_optimizer(config: OptimizerConfig, learning_rate) -> keras.optimizers.Optimizer:
+    """The optimizer a run asks for; `learning_rate` is a number or a schedule."""
+    builders = {
+        "rmsprop": lambda: RMSprop(learning_rate, config.decay, config.momentum, config.epsilon),
+        "momentum": lambda: Momentum(learning_rate, config.momentum),
+        "sgd": lambda: keras.optimizers.SGD(learning_rate),
+        "lars": lambda: LARS(
+            learning_rate, config.momentum, config.lars_weight_decay, epsilon=config.lars_epsilon
+        ),
+    }
+    if config.optimizer not in builders:
+        raise unknown_name("optimizer", config.optimizer, builders)
+    return builders[config.optimizer]()
