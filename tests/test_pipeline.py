@@ -131,3 +131,28 @@ def test_a_background_class_shifts_labels_by_one():
     expected = [int(source.read_eval(i).label) + 1 for i in range(40)]
     np.testing.assert_array_equal(batch["label"], expected)
     assert take(config, 1)[0]["label"].shape == (8, 11)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment_name": "autoaugment"},
+        {"augment_name": "randaugment", "random_erasing": 0.5},
+        {"mixup_alpha": 0.2, "cutmix_alpha": 1.0},
+    ],
+)
+def test_augmentation_changes_pictures_and_resumes_exactly(changes):
+    digits = {"dataset": "digits", "image_size": 32, "train_batch_size": 8}
+    config = DataConfig(**digits, **changes)
+    whole = take(config, 3)
+    assert_equal(take(config, 1, start_step=2), whole[2:])
+    plain = take(DataConfig(**digits), 3)
+    changed = [
+        not np.array_equal(image, other)
+        for batch, bare in zip(whole, plain, strict=True)
+        for image, other in zip(batch["image"], bare["image"], strict=True)
+    ]
+    assert sum(changed) > 12
+    for batch in whole:
+        assert batch["image"].shape == (8, 32, 32, 3)
+        np.testing.assert_allclose(batch["label"].sum(1), 1, rtol=1e-6)

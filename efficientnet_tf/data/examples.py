@@ -6,11 +6,14 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data import preprocess
+from efficientnet_tf.data.autoaugment import AutoAugment
+from efficientnet_tf.data.erasing import random_erasing
 from efficientnet_tf.data.guard import require
+from efficientnet_tf.data.randaugment import RandAugment
 from efficientnet_tf.data.sources import StreamSource
 
 # Draws that one example makes, each from a seed of its own.
-_NUM_DRAWS = 3
+_NUM_DRAWS = 5
 _GOLDEN_RATIO = 0x9E3779B1
 
 # (image, choose_box, name) to the cropped image; `name` is called for a message only.
@@ -22,27 +25,26 @@ def trainer(source: StreamSource, config: DataConfig, decode: Decoder) -> Callab
 
     Returns:
       A function from `{"raw", "epoch", "index"}` to `{"image": float32 [S, S, 3] in 0..255,
-      "label": float32 one-hot [num_classes]}`. Its draws depend on (seed, epoch, index) alone.
+      "label": float32 one-hot [num_classes]}`, and for a batch that will be mixed `"seed": int32
+      [2]`. Its draws depend on (seed, epoch, index) alone.
     """
     label_of = _labeller(source, config)
     num_classes = config.num_classes or source.num_classes
-    policy = augment_policy(config)
+    augment = _augmenter(config)
 
     def prepare(element):
         raw = element["raw"]
-        crop_seed, flip_seed, policy_seed = _seeds(config.seed, element)
+        crop_seed, flip_seed, policy_seed, erasing_seed, mixing_seed = _seeds(config.seed, element)
         picture = source.read_train(raw)
         box = preprocess.train_box(config.image_size, config.min_crop_area, crop_seed)
         image = decode(picture.image, box, lambda: source.name_train(raw))
         image = preprocess.resize(image, config.image_size, config.resize_method)
         if config.horizontal_flip:
             image = preprocess.random_flip(image, flip_seed)
-        if policy is not None:
-            pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
-            image = tf.cast(policy(pixels, policy_seed), tf.float32)
-            image = tf.ensure_shape(image, [config.image_size, config.image_size, 3])
+        image = augment(image, policy_seed, erasing_seed)
         label = label_of(picture.label, lambda: source.name_train(raw))
-        return {"image": image, "label": tf.one_hot(label, num_classes)}
+        example = {"image": image, "label": tf.one_hot(label, num_classes)}
+        return example | ({"seed": mixing_seed} if is_mixed(config) else {})
 
     return prepare
 
@@ -71,14 +73,31 @@ def augment_policy(config: DataConfig) -> Callable[[tf.Tensor, tf.Tensor], tf.Te
     if not config.augment_name:
         return None
     if config.augment_name == "autoaugment":
-        from efficientnet_tf.data.autoaugment import AutoAugment
-
         return AutoAugment()
     if config.augment_name == "randaugment":
-        from efficientnet_tf.data.randaugment import RandAugment
-
         return RandAugment(config.randaug_num_layers, config.randaug_magnitude)
     raise UserError(f"--augment_name={config.augment_name}: autoaugment or randaugment")
+
+
+def is_mixed(config: DataConfig) -> bool:
+    """Whether the examples of a batch are mixed with each other."""
+    return config.mixup_alpha > 0 or config.cutmix_alpha > 0
+
+
+def _augmenter(config: DataConfig):
+    """What follows crop and flip: the policy on whole grey levels, then random erasing."""
+    policy = augment_policy(config)
+
+    def augment(image, policy_seed, erasing_seed):
+        if policy is not None:
+            pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
+            pixels = tf.ensure_shape(policy(pixels, policy_seed), image.shape)
+            image = tf.cast(pixels, tf.float32)
+        if config.random_erasing:
+            image = random_erasing(image, config.random_erasing, erasing_seed)
+        return image
+
+    return augment
 
 
 def _labeller(source: StreamSource, config: DataConfig):

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig
 from efficientnet_tf.data import tolerance
-from efficientnet_tf.data.examples import evaluator, trainer
+from efficientnet_tf.data.examples import evaluator, is_mixed, trainer
 from efficientnet_tf.data.guard import decode_or_name
-from efficientnet_tf.data.sources import BatchSource, Source, StreamSource
+from efficientnet_tf.data.service import distribute
+from efficientnet_tf.data.sources import BatchSource, Source
 
 PADDING_LABEL = -1
 
@@ -45,10 +46,14 @@ def train_dataset(
     start = start_step * config.train_batch_size
     stream = source.train_stream(config.seed, start, shard_index, shard_count)
     if config.max_bad_examples:
-        batches = _batches_past_bad_examples(stream, source, config, batch_size)
+        examples = tolerance.train_examples(stream, source, config)
+        batches = examples.batch(batch_size, drop_remainder=True).map(tolerance.fill_gaps)
     else:
-        examples = _parallel(stream, trainer(source, config, decode_or_name))
+        examples = stream.map(trainer(source, config, decode_or_name), tf.data.AUTOTUNE)
         batches = examples.batch(batch_size, drop_remainder=True)
+    batches = batches.map(_mixer(config), tf.data.AUTOTUNE)
+    if config.tf_data_service:
+        batches = distribute(batches, config.tf_data_service)
     return _finished(batches)
 
 
@@ -83,64 +88,25 @@ def eval_dataset(
         "label": tf.constant(PADDING_LABEL),
     }
     if config.max_bad_examples:
-        examples = _examples_past_bad_ones(stream, source, config, padding)
+        examples = tolerance.eval_examples(stream, source, config, padding)
     else:
-        examples = _parallel(stream, evaluator(source, config, decode_or_name))
+        examples = stream.map(evaluator(source, config, decode_or_name), tf.data.AUTOTUNE)
         examples = examples.concatenate(tf.data.Dataset.from_tensors(padding).repeat())
     return _finished(examples.batch(batch_size, drop_remainder=True))
 
 
-def _batches_past_bad_examples(stream, source: StreamSource, config: DataConfig, batch_size: int):
-    num_classes = config.num_classes or source.num_classes
-    blank = {
-        "image": tf.zeros([config.image_size, config.image_size, 3]),
-        "label": tf.zeros([num_classes]),
-    }
-    prepare = trainer(source, config, tolerance.decode_or_fail)
+def _mixer(config: DataConfig):
+    """The last step of a training batch: mixing its examples with each other, if wanted."""
 
-    def explain(element):
-        return source.name_train(element["raw"]), tolerance.diagnose(
-            source.read_train, element["raw"]
-        )
+    def mix_examples(batch):
+        images, labels = batch["image"], batch["label"]
+        if is_mixed(config):
+            from efficientnet_tf.data.mixing import mix  # keras-cv takes seconds to import
 
-    def title(epoch):
-        return tf.strings.join(["training epoch ", tf.strings.as_string(epoch)])
+            images, labels = mix(images, labels, config, batch["seed"][0])
+        return {"image": images, "label": labels}
 
-    def try_one(element):
-        return tolerance.survive(prepare, element, blank, explain) | {"epoch": element["epoch"]}
-
-    examples = tolerance.count_bad(_parallel(stream, try_one), config.max_bad_examples, title)
-    return (
-        examples.batch(batch_size, drop_remainder=True)
-        .map(tolerance.fill_gaps)
-        .map(_image_and_label)
-    )
-
-
-def _examples_past_bad_ones(stream, source: StreamSource, config: DataConfig, padding: dict):
-    prepare = evaluator(source, config, tolerance.decode_or_fail)
-
-    def explain(raw):
-        return source.name_eval(raw), tolerance.diagnose(source.read_eval, raw)
-
-    def try_one(raw):
-        return tolerance.survive(prepare, raw, padding, explain) | {
-            "epoch": tf.constant(0, tf.int64)
-        }
-
-    # Padding is the next epoch: it makes the count of this one known.
-    end = padding | {"ok": True, "name": "", "reason": "", "epoch": tf.constant(1, tf.int64)}
-    examples = _parallel(stream, try_one).concatenate(tf.data.Dataset.from_tensors(end).repeat())
-    examples = tolerance.count_bad(examples, config.max_bad_examples, lambda _: "evaluation")
-    return examples.filter(lambda example: example["ok"]).map(_image_and_label)
-
-
-def _parallel(stream: tf.data.Dataset, function) -> tf.data.Dataset:
-    return stream.map(function, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _image_and_label(example: dict) -> dict:
-    return {"image": example["image"], "label": example["label"]}
+    return mix_examples
 
 
 def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:

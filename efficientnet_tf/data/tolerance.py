@@ -4,15 +4,57 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from efficientnet_tf.config import DataConfig
 from efficientnet_tf.data.decode import decode_and_crop
+from efficientnet_tf.data.examples import evaluator, is_mixed, trainer
 from efficientnet_tf.data.guard import attempt, reason, require
-from efficientnet_tf.data.sources.source import Picture
+from efficientnet_tf.data.sources import Picture, StreamSource
 
 
-def decode_or_fail(image: tf.Tensor, choose_box: Callable, name: Callable) -> tf.Tensor:
-    """`decode_and_crop` where `survive` does the naming."""
-    del name
-    return decode_and_crop(image, choose_box)
+def train_examples(
+    stream: tf.data.Dataset, source: StreamSource, config: DataConfig
+) -> tf.data.Dataset:
+    """The training examples with `ok`, black ones in the place of bad ones."""
+    prepare = trainer(source, config, _decode_or_fail)
+    blank = {
+        "image": tf.zeros([config.image_size, config.image_size, 3]),
+        "label": tf.zeros([config.num_classes or source.num_classes]),
+    }
+    if is_mixed(config):
+        blank["seed"] = tf.zeros([2], tf.int32)
+
+    def explain(element):
+        raw = element["raw"]
+        return source.name_train(raw), diagnose(source.read_train, raw)
+
+    def try_one(element):
+        return survive(prepare, element, blank, explain) | {"epoch": element["epoch"]}
+
+    def title(epoch):
+        return tf.strings.join(["training epoch ", _text(epoch)])
+
+    return count_bad(stream.map(try_one, tf.data.AUTOTUNE), config.max_bad_examples, title)
+
+
+def eval_examples(
+    stream: tf.data.Dataset, source: StreamSource, config: DataConfig, padding: dict
+) -> tf.data.Dataset:
+    """The good evaluation examples, then padding without end."""
+    prepare = evaluator(source, config, _decode_or_fail)
+
+    def explain(raw):
+        return source.name_eval(raw), diagnose(source.read_eval, raw)
+
+    def try_one(raw):
+        return survive(prepare, raw, padding, explain) | {"epoch": tf.constant(0, tf.int64)}
+
+    # Padding is the next epoch: with it the count of this one is known.
+    end = padding | {"ok": True, "name": "", "reason": "", "epoch": tf.constant(1, tf.int64)}
+    end = tf.data.Dataset.from_tensors(end).repeat()
+    examples = stream.map(try_one, tf.data.AUTOTUNE).concatenate(end)
+    examples = count_bad(examples, config.max_bad_examples, lambda _: "evaluation")
+    examples = examples.filter(lambda example: example["ok"])
+    return examples.map(lambda example: {key: example[key] for key in padding})
 
 
 def survive(prepare: Callable, element, blank: dict, explain: Callable) -> dict:
@@ -82,6 +124,12 @@ def fill_gaps(batch):
     first_good = tf.argmax(tf.cast(ok, tf.int32), output_type=tf.int32)
     rows = tf.maximum(last_good, first_good)
     return {key: tf.gather(value, rows) for key, value in batch.items()}
+
+
+def _decode_or_fail(image, choose_box, name):
+    """As `guard.decode_or_name`, where somebody else does the naming."""
+    del name
+    return decode_and_crop(image, choose_box)
 
 
 def _say_if(condition: tf.Tensor, parts: Callable[[], list]) -> None:

@@ -44,3 +44,7 @@ def _check(config: DataConfig) -> None:
         raise UserError(f"--resize_method={config.resize_method}: bicubic or bilinear")
     if not 0 < config.min_crop_area <= 1:
         raise UserError(f"--min_crop_area={config.min_crop_area} is not in (0, 1]")
+    if config.augment_name not in (None, "", "autoaugment", "randaugment"):
+        raise UserError(f"--augment_name={config.augment_name}: autoaugment or randaugment")
+    if config.tf_data_service and config.max_bad_examples:
+        raise UserError("--max_bad_examples counts in one process, not with --tf_data_service")

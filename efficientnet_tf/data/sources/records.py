@@ -89,10 +89,15 @@ class RecordSource(StreamSource):
             def tag(index, raw):
                 return {"raw": raw, "epoch": epoch, "index": index * num_shards + shard}
 
-            return shuffled(epoch).enumerate().map(tag)
+            return (
+                shuffled(epoch)
+                .enumerate()
+                .skip(tf.where(epoch == first, tf.constant(skipped, tf.int64), 0))
+                .map(tag)
+            )
 
-        first, skipped = divmod(start // num_shards, size)
-        return tf.data.Dataset.range(first, tf.int64.max).flat_map(one_epoch).skip(skipped)
+        first, skipped = (tf.constant(n, tf.int64) for n in divmod(start // num_shards, size))
+        return tf.data.Dataset.range(first, tf.int64.max).flat_map(one_epoch)
 
     def _read_epochs(self, seed, size, shard, num_shards):
         """A function from the epoch to its shuffled records, read from disk each time."""

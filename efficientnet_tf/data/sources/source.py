@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 
+_BLOCK = 64
+
 
 class Picture(NamedTuple):
     """A labelled picture, read but not decoded.
@@ -137,7 +139,13 @@ class IndexedSource(StreamSource):
             raw = tf.random.experimental.index_shuffle(index, key, self.train_size - 1)
             return {"raw": raw, "epoch": epoch, "index": index}
 
-        return tf.data.Dataset.range(start + shard, tf.int64.max, num_shards).map(place)
+        # In blocks, because a tf.data service asks for them one by one.
+        block = num_shards * _BLOCK
+        blocks = tf.data.Dataset.range(start + shard, tf.int64.max - block, block)
+        positions = blocks.flat_map(
+            lambda first: tf.data.Dataset.range(first, first + block, num_shards)
+        )
+        return positions.map(place)
 
     def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
         return tf.data.Dataset.range(shard, self.num_eval_images, num_shards)
