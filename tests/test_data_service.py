@@ -36,7 +36,7 @@ def test_two_workers_make_the_examples_of_one_process(service):
     known = {image.tobytes() for image in alone}
     seen = [image.tobytes() for image in shared]
     assert len(set(seen)) == len(seen) == 512 and set(seen) <= known
-    assert all(worker._server.num_tasks() > 0 for worker in service.workers)
+    assert all(worker._num_tasks() > 0 for worker in service.workers)
 
 
 def test_workers_take_whole_epochs_of_records(service, tmp_path):
