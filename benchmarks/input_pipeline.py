@@ -64,7 +64,16 @@ def squares(encoded: list[bytes]) -> np.ndarray:
     return np.array(resized).astype(np.uint8)
 
 
-def of_dataset(dataset: tf.data.Dataset) -> Turn:
+def settle() -> None:
+    """Waits until no thread of this process works: a turn leaves batches in the making behind."""
+    while True:
+        before = time.process_time()
+        time.sleep(0.05)
+        if time.process_time() - before < 0.005:
+            return
+
+
+def of_dataset(dataset: tf.data.Dataset, batch: int = BATCH) -> Turn:
     """Turns of an endless dataset of batches. Its iterator lives through all of them."""
     options = tf.data.Options()
     options.threading.private_threadpool_size = CORES
@@ -78,7 +87,7 @@ def of_dataset(dataset: tf.data.Dataset) -> Turn:
         while batches == 0 or time.perf_counter() - start < seconds:
             next(iterator)
             batches += 1
-        return batches * BATCH, time.perf_counter() - start, time.process_time() - processor
+        return batches * batch, time.perf_counter() - start, time.process_time() - processor
 
     return turn
 
@@ -90,9 +99,9 @@ def mapped(elements: Iterable, function: Callable) -> Turn:
 
 
 def mapped_batches(images: np.ndarray, layer: Callable) -> Turn:
-    """Batch by batch, as keras-cv's and Keras' layers are meant to be used."""
-    dataset = tf.data.Dataset.from_tensor_slices(images).cache().repeat().batch(BATCH)
-    return of_dataset(dataset.map(layer, num_parallel_calls=CORES).prefetch(1))
+    """Batch by batch, as keras-cv's and Keras' layers are meant to be used; small ones."""
+    dataset = tf.data.Dataset.from_tensor_slices(images).cache().repeat().batch(8)
+    return of_dataset(dataset.map(layer, num_parallel_calls=CORES).prefetch(1), 8)
 
 
 def in_plain_graph(make: Callable[[], Turn]) -> Turn:
@@ -219,6 +228,7 @@ def main() -> None:
             turn(arguments.seconds)
         for _ in range(arguments.rounds):
             for name, turn in competitors.items():
+                settle()
                 turns[name].append(turn(arguments.seconds))
         report(part, turns)
 
