@@ -86,6 +86,11 @@ def _scaled(spec: BlockSpec, config: ModelConfig, index: int) -> BlockSpec:
     )
 
 
+def stage_sizes(config: ModelConfig) -> list[int]:
+    """How many blocks each stage has."""
+    return [_scaled(spec, config, i).num_repeat for i, spec in enumerate(config.blocks)]
+
+
 def _repeats(spec: BlockSpec) -> list[BlockSpec]:
     """The blocks of one scaled stage; only the first strides, and changes channels and depth."""
     first = rest = spec

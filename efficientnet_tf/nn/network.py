@@ -110,7 +110,8 @@ def _classifier(config, activation):
 
 def network_blocks(model: keras.Model) -> list[Block]:
     """The model's blocks in order."""
-    return [layer for layer in model.layers if isinstance(layer, Block)]
+    layers = (getattr(layer, "block", layer) for layer in model.layers)  # BlockWithExpansion's own
+    return [layer for layer in layers if isinstance(layer, Block)]
 
 
 # What a forward pass goes through after the blocks, and the endpoint each layer's output is.
