@@ -20,11 +20,12 @@ setup(
         "keras-cv",
         "absl-py",
         "tensorboard",
+        "pillow",  # TensorBoard needs it too
     ],
     extras_require={
         "quickstart": ["scikit-learn"],
         "safetensors": ["safetensors"],
-        "test": ["pytest", "ruff", "scikit-learn", "pillow", "safetensors"],
+        "test": ["pytest", "ruff", "scikit-learn", "safetensors"],
     },
     entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.command_line:console"]},
 )

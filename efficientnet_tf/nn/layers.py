@@ -12,15 +12,21 @@ from efficientnet_tf.nn.step_context import current_step
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
 
-# SPEC of the original: normal with variance 2 / fan_out. A depthwise kernel's fan_out counts its
-# last axis, the channel multiplier 1, as Keras does too.
-CONV_INITIALIZER = keras.initializers.VarianceScaling(
-    2.0, mode="fan_out", distribution="untruncated_normal"
-)
-# uniform(+-1 / sqrt(classes)): a variance of 1 / (3 * fan_out).
-DENSE_INITIALIZER = keras.initializers.VarianceScaling(
-    1 / 3, mode="fan_out", distribution="uniform"
-)
+
+def conv_initializer() -> keras.initializers.Initializer:
+    """Normal with variance 2 / fan_out, as the original's.
+
+    A depthwise kernel's fan_out counts its last axis, the channel multiplier 1, as Keras does too.
+    A new object each time: one that is shared would give all kernels of a shape the same values.
+    """
+    return keras.initializers.VarianceScaling(
+        2.0, mode="fan_out", distribution="untruncated_normal"
+    )
+
+
+def dense_initializer() -> keras.initializers.Initializer:
+    """Uniform in +-1 / sqrt(classes), which is a variance of 1 / (3 * fan_out)."""
+    return keras.initializers.VarianceScaling(1 / 3, mode="fan_out", distribution="uniform")
 
 
 def conv2d(
@@ -28,7 +34,7 @@ def conv2d(
 ) -> keras.layers.Conv2D:
     """A convolution without bias, initialised as the original does."""
     convolution, _ = CONVOLUTIONS[padding]
-    kwargs = {"use_bias": False, "kernel_initializer": CONV_INITIALIZER, **kwargs}
+    kwargs = {"use_bias": False, "kernel_initializer": conv_initializer(), **kwargs}
     return convolution(filters, kernel_size, padding="same", name=name, **kwargs)
 
 
@@ -37,7 +43,7 @@ def depthwise_conv2d(
 ) -> keras.layers.DepthwiseConv2D:
     """A depthwise convolution without bias, initialised as the original does."""
     _, convolution = CONVOLUTIONS[padding]
-    kwargs = {"use_bias": False, "depthwise_initializer": CONV_INITIALIZER}
+    kwargs = {"use_bias": False, "depthwise_initializer": conv_initializer()}
     return convolution(kernel_size, strides, padding="same", name=name, **kwargs)
 
 
