@@ -242,3 +242,25 @@ class DistributionConfig:
     tpu_zone: str | None = None
     gcp_project: str | None = None
     use_bfloat16: bool | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One invocation of the command line.
+
+    Attributes:
+      mode: `train_and_eval`, `train` or `eval`.
+      export_dir: where a SavedModel goes at the end of training; None for none.
+      batch_norm_batch_size: examples normalised together under LARS.
+      flags_text: the flags as a flagfile, kept beside the results.
+    """
+
+    mode: str
+    model: ModelConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    train: TrainConfig
+    distribution: DistributionConfig
+    export_dir: str | None = None
+    batch_norm_batch_size: int = 128
+    flags_text: str = ""

@@ -1,6 +1,18 @@
 """The data room: sources, decoding, augmentation, and the pipeline that joins them."""
 
+from efficientnet_tf.data.autoaugment import AutoAugment
+from efficientnet_tf.data.failures import explain
+from efficientnet_tf.data.layer import Augmentation
 from efficientnet_tf.data.pipeline import eval_dataset, train_dataset
+from efficientnet_tf.data.randaugment import RandAugment
 from efficientnet_tf.data.sources import open_source
 
-__all__ = ["eval_dataset", "open_source", "train_dataset"]
+__all__ = [
+    "Augmentation",
+    "AutoAugment",
+    "RandAugment",
+    "eval_dataset",
+    "explain",
+    "open_source",
+    "train_dataset",
+]

@@ -10,7 +10,7 @@ import math
 import keras
 from keras import ops
 
-from efficientnet_tf.nn.layers import CONV_INITIALIZER, register
+from efficientnet_tf.nn.layers import conv_initializer, register
 
 
 class _Experts(keras.layers.Layer):
@@ -36,7 +36,7 @@ class _Experts(keras.layers.Layer):
 
     def _initialize(self, shape, dtype=None):
         """Every expert as if it were an ordinary convolution."""
-        experts = [CONV_INITIALIZER.clone()(self.shape, dtype) for _ in range(shape[0])]
+        experts = [conv_initializer()(self.shape, dtype) for _ in range(shape[0])]
         return ops.reshape(ops.stack(experts), shape)
 
     def mix(self, routing):

@@ -11,22 +11,28 @@ from efficientnet_tf.nn.step_context import current_step
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
 
-# SPEC of the original: normal with variance 2 / fan_out. A depthwise kernel's fan_out counts its
-# last axis, the channel multiplier 1, as Keras does too.
-CONV_INITIALIZER = keras.initializers.VarianceScaling(
-    2.0, mode="fan_out", distribution="untruncated_normal"
-)
-# uniform(+-1 / sqrt(classes)): a variance of 1 / (3 * fan_out).
-DENSE_INITIALIZER = keras.initializers.VarianceScaling(
-    1 / 3, mode="fan_out", distribution="uniform"
-)
+
+def conv_initializer() -> keras.initializers.Initializer:
+    """Normal with variance 2 / fan_out, as the original's.
+
+    A depthwise kernel's fan_out counts its last axis, the channel multiplier 1, as Keras does too.
+    A new object each time: one that is shared would give all kernels of a shape the same values.
+    """
+    return keras.initializers.VarianceScaling(
+        2.0, mode="fan_out", distribution="untruncated_normal"
+    )
+
+
+def dense_initializer() -> keras.initializers.Initializer:
+    """Uniform in +-1 / sqrt(classes), which is a variance of 1 / (3 * fan_out)."""
+    return keras.initializers.VarianceScaling(1 / 3, mode="fan_out", distribution="uniform")
 
 
 def conv2d(filters: int, kernel_size: int, name: str, **kwargs: object) -> keras.layers.Conv2D:
     """A 'same' convolution without bias, initialised as the original does."""
     kwargs = {"use_bias": False, "padding": "same", **kwargs}
     return keras.layers.Conv2D(
-        filters, kernel_size, kernel_initializer=CONV_INITIALIZER, name=name, **kwargs
+        filters, kernel_size, kernel_initializer=conv_initializer(), name=name, **kwargs
     )
 
 

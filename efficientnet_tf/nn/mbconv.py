@@ -9,12 +9,12 @@ from keras import ops
 from efficientnet_tf.arch.scaling import BlockPlan
 from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.layers import (
-    CONV_INITIALIZER,
     BatchNormalization,
     ConvBatchNorm,
     Dropout,
     SqueezeExcite,
     conv2d,
+    conv_initializer,
     register,
 )
 
@@ -128,7 +128,7 @@ class MBConvBlock(Block):
             strides,
             padding="same",
             use_bias=False,
-            depthwise_initializer=CONV_INITIALIZER,
+            depthwise_initializer=conv_initializer(),
             name=self.numbered("depthwise_conv2d"),
         )
 

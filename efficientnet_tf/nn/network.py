@@ -8,7 +8,7 @@ import keras
 
 from efficientnet_tf.arch.scaling import block_plans, head_filters, stem_filters
 from efficientnet_tf.config import ModelConfig, UserError, unknown_name
-from efficientnet_tf.nn.layers import DENSE_INITIALIZER, ConvBatchNorm, Dropout
+from efficientnet_tf.nn.layers import ConvBatchNorm, Dropout, dense_initializer
 from efficientnet_tf.nn.mbconv import Block, BlockWithExpansion, build_block
 
 MIN_IMAGE_SIZE = 32  # five strides of 2
@@ -101,7 +101,7 @@ def _classifier(config, activation):
         x = _pooling("avg")(x)
         x = Dropout(config.dropout_rate, name="top_dropout")(x)
         x = keras.layers.Dense(
-            config.num_classes, kernel_initializer=DENSE_INITIALIZER, name="predictions"
+            config.num_classes, kernel_initializer=dense_initializer(), name="predictions"
         )(x)
         return keras.layers.Activation(activation or "linear", dtype="float32", name="output")(x)
 

@@ -72,6 +72,11 @@ class TF1Checkpoint:
         self.has_ema = f"{_STEM}{EMA_SUFFIX}" in self._names
         self.has_raw = _STEM in self._names
 
+    @property
+    def step(self) -> int:
+        """The optimizer steps it was trained for, 0 where it does not say."""
+        return int(self.read("global_step")) if "global_step" in self else 0
+
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
