@@ -124,7 +124,7 @@ def train_batches(config, count, batch_size=4, **where):
     try:
         return list(data.train_dataset(source, config, batch_size, **where).take(count))
     except tf.errors.OpError as error:
-        raise data.explain(error, source) from error
+        raise data.explain(error, source, start_step=0) from error
 
 
 def config_for(folder, **changes):
@@ -167,6 +167,29 @@ def test_a_bad_picture_in_a_shard_is_named_by_its_record(tmp_path):
     path = one_bad(tmp_path, "validation", record(FORMATS["jpeg"][:-200], 3))
     with pytest.raises(UserError, match=f"{path} record 2 is corrupt or cut short; "):
         eval_labels(config_for(tmp_path))
+
+
+def flipped_inside(encoded):
+    """A JPEG with both its ends that the decoder refuses nevertheless."""
+    for place in range(encoded.index(b"\xff\xc4"), len(encoded) - 2):
+        broken = encoded[:place] + bytes([encoded[place] ^ 64]) + encoded[place + 1 :]
+        try:
+            tf.io.decode_jpeg(broken)
+        except tf.errors.InvalidArgumentError:
+            return broken
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_picture_broken_between_its_ends_is_searched_and_named(tmp_path, split):
+    path = one_bad(tmp_path, split, record(flipped_inside(FORMATS["jpeg"]), 3))
+    source = open_at(tmp_path)
+    make = data.train_dataset if split == "train" else data.eval_dataset
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        list(make(source, source.config, 3).take(2))
+    step = 0 if split == "train" else None
+    message = str(data.explain(error.value, source, start_step=step))
+    assert message.startswith(f"{path} record 2 is corrupt or cut short; ")
+    assert "--max_bad_examples=1 names it" in str(data.explain(error.value))
 
 
 @pytest.mark.parametrize("label", [0, 6])

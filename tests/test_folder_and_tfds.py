@@ -78,6 +78,20 @@ def test_a_bad_file_is_named(tmp_path):
     assert str(data.explain(error.value, source)).startswith(f"{bad} is empty; ")
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_folder_with_one_split_only(tmp_path, split):
+    write_pictures(tmp_path / split, 1, ["ant"])
+    config = folder_config(tmp_path)
+    source = data.open_source(config)
+    assert (source.num_train_images, source.num_eval_images).count(None) == 1
+    make, other = data.train_dataset, data.eval_dataset
+    if split == "val":
+        make, other = other, make
+    assert next(iter(make(source, config, 2)))["image"].shape == (2, 32, 32, 3)
+    with pytest.raises(UserError, match="has no pictures to"):
+        other(source, config, 2)
+
+
 def test_bad_folders_are_one_line(tmp_path):
     with pytest.raises(UserError, match="is not a folder of pictures"):
         data.open_source(folder_config(tmp_path / "nowhere"))
