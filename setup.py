@@ -20,10 +20,11 @@ setup(
         "keras-cv",
         "absl-py",
         "tensorboard",
+        "pillow",  # TensorBoard needs it too
     ],
     extras_require={
         "quickstart": ["scikit-learn"],
-        "test": ["pytest", "ruff", "scikit-learn", "pillow"],
+        "test": ["pytest", "ruff", "scikit-learn"],
     },
     entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.command_line:console"]},
 )

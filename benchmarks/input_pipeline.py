@@ -3,9 +3,10 @@
     python benchmarks/input_pipeline.py [--data_dir=<TFRecords>] [--rounds=9]
 
 Candidates take turns of a second, round after round, on the same images and cores. The table shows
-the median rate, and the median over the rounds of the ratio to the original's algorithm, which
-other load on the machine disturbs least. The default images are crops of scikit-learn's two
-photographs. Peers that are not installed are left out: keras-cv, and PIL with timm's policies.
+the median rate, the median over the rounds of its ratio to the original's algorithm, and the
+processor time of an image, which other load on the machine disturbs least. The default images are
+crops of scikit-learn's two photographs. Peers that are not installed are left out: keras-cv, and
+PIL with timm's policies.
 """
 
 import argparse
@@ -32,7 +33,8 @@ from efficientnet_tf.data.randaugment import OPERATIONS as RAND_OPERATIONS
 
 SIZE, BATCH, CORES = 224, 32, 2
 PHOTO = (375, 500)  # about the median size of an ImageNet picture
-Rate = Callable[[float], float]
+# From the seconds of a turn to the images it made, the seconds it took, and the processor's.
+Turn = Callable[[float], tuple[int, float, float]]
 
 
 def photographs(data_dir: str | None, count: int = 64) -> list[bytes]:
@@ -62,38 +64,47 @@ def squares(encoded: list[bytes]) -> np.ndarray:
     return np.array(resized).astype(np.uint8)
 
 
-def of_dataset(dataset: tf.data.Dataset) -> Rate:
-    """The rate of an endless dataset of batches. Its iterator lives through all rounds."""
+def settle() -> None:
+    """Waits until no thread of this process works: a turn leaves batches in the making behind."""
+    while True:
+        before = time.process_time()
+        time.sleep(0.05)
+        if time.process_time() - before < 0.005:
+            return
+
+
+def of_dataset(dataset: tf.data.Dataset, batch: int = BATCH) -> Turn:
+    """Turns of an endless dataset of batches. Its iterator lives through all of them."""
     options = tf.data.Options()
     options.threading.private_threadpool_size = CORES
     options.threading.max_intra_op_parallelism = 1
     iterator = iter(dataset.with_options(options))
 
-    def rate(seconds: float) -> float:
+    def turn(seconds: float) -> tuple[int, float, float]:
         for _ in range(3):  # what it has prepared while others had their turn
             next(iterator)
-        batches, start = 0, time.perf_counter()
+        batches, start, processor = 0, time.perf_counter(), time.process_time()
         while batches == 0 or time.perf_counter() - start < seconds:
             next(iterator)
             batches += 1
-        return batches * BATCH / (time.perf_counter() - start)
+        return batches * batch, time.perf_counter() - start, time.process_time() - processor
 
-    return rate
+    return turn
 
 
-def mapped(elements: Iterable, function: Callable) -> Rate:
+def mapped(elements: Iterable, function: Callable) -> Turn:
     """Element by element, then batched."""
     dataset = tf.data.Dataset.from_tensor_slices(elements).cache().repeat()
     return of_dataset(dataset.map(function, num_parallel_calls=CORES).batch(BATCH).prefetch(1))
 
 
-def mapped_batches(images: np.ndarray, layer: Callable) -> Rate:
-    """Batch by batch, as keras-cv's and Keras' layers are meant to be used."""
-    dataset = tf.data.Dataset.from_tensor_slices(images).cache().repeat().batch(BATCH)
-    return of_dataset(dataset.map(layer, num_parallel_calls=CORES).prefetch(1))
+def mapped_batches(images: np.ndarray, layer: Callable) -> Turn:
+    """Batch by batch, as keras-cv's and Keras' layers are meant to be used; small ones."""
+    dataset = tf.data.Dataset.from_tensor_slices(images).cache().repeat().batch(8)
+    return of_dataset(dataset.map(layer, num_parallel_calls=CORES).prefetch(1), 8)
 
 
-def in_plain_graph(make: Callable[[], Rate]) -> Rate:
+def in_plain_graph(make: Callable[[], Turn]) -> Turn:
     with plain_graph():
         return make()
 
@@ -134,7 +145,7 @@ def training_set(encoded: list[bytes]) -> str:
     return folder
 
 
-def our_pipeline(folder: str, count: int, **options: object) -> Rate:
+def our_pipeline(folder: str, count: int, **options: object) -> Turn:
     config = DataConfig(
         dataset="tfrecord", data_dir=folder, image_size=SIZE, num_classes=1000,
         num_train_images=count, use_cache=True, train_batch_size=BATCH, **options,
@@ -142,14 +153,14 @@ def our_pipeline(folder: str, count: int, **options: object) -> Rate:
     return of_dataset(train_dataset(open_source(config), config, BATCH))
 
 
-def candidates(encoded: list[bytes]) -> dict[str, dict[str, Rate]]:
+def candidates(encoded: list[bytes]) -> dict[str, dict[str, Turn]]:
     """Per part of the pipeline, its candidates; the first is the yardstick."""
     images = squares(encoded)
     folder = training_set(encoded)
     workers = pil_peer.Workers(CORES, images, encoded)
 
-    def pil(name: str) -> dict[str, Rate]:
-        return {"PIL, 2 processes": lambda seconds: workers.rate(name, seconds)}
+    def pil(name: str) -> dict[str, Turn]:
+        return {"PIL, 2 processes": lambda seconds: workers.run(name, seconds)}
 
     original_rand = lambda x: original_augment.rand_augment(x, RAND_OPERATIONS)  # noqa: E731
     return {
@@ -184,21 +195,22 @@ def candidates(encoded: list[bytes]) -> dict[str, dict[str, Rate]]:
     }
 
 
-def keras_cv_layer(images: np.ndarray) -> Rate:
+def keras_cv_layer(images: np.ndarray) -> Turn:
     try:
         import keras_cv
     except ImportError:
-        return lambda seconds: 0.0
+        return lambda _: (0, 0.0, 0.0)
     return mapped_batches(images, keras_cv.layers.RandAugment((0, 255), 2, magnitude=1.0))
 
 
-def report(part: str, rates: dict[str, list[float]]) -> None:
+def report(part: str, turns: dict[str, list[tuple[int, float, float]]]) -> None:
+    rates = {name: [n / wall for n, wall, _ in ts] for name, ts in turns.items() if ts[0][0]}
     yardstick = next(iter(rates.values()))
-    print(f"\n| {part} | images/s | to the original |\n|---|---:|---:|")
-    for name, measured in rates.items():
-        if all(measured):
-            ratio = statistics.median(x / y for x, y in zip(measured, yardstick, strict=True))
-            print(f"| {name} | {statistics.median(measured):,.0f} | {ratio:.2f} |", flush=True)
+    print(f"\n| {part} | images/s | to the original | processor ms/image |\n|---|---:|---:|---:|")
+    for name, rate in rates.items():
+        ratio = statistics.median(x / y for x, y in zip(rate, yardstick, strict=True))
+        cost = statistics.median(1000 * processor / n for n, _, processor in turns[name])
+        print(f"| {name} | {statistics.median(rate):,.0f} | {ratio:.2f} | {cost:.2f} |", flush=True)
 
 
 def main() -> None:
@@ -208,16 +220,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of one candidate's turn")
     parser.add_argument("--parts", default="abcd", help="letters of the parts to run")
     arguments = parser.parse_args()
-    for part, rates in candidates(photographs(arguments.data_dir)).items():
+    for part, competitors in candidates(photographs(arguments.data_dir)).items():
         if part[1] not in arguments.parts:
             continue
-        measured: dict[str, list[float]] = {name: [] for name in rates}
-        for rate in rates.values():  # traces and compiles
-            rate(arguments.seconds)
+        turns: dict[str, list[tuple[int, float, float]]] = {name: [] for name in competitors}
+        for turn in competitors.values():  # traces and compiles
+            turn(arguments.seconds)
         for _ in range(arguments.rounds):
-            for name, rate in rates.items():
-                measured[name].append(rate(arguments.seconds))
-        report(part, measured)
+            for name, turn in competitors.items():
+                settle()
+                turns[name].append(turn(arguments.seconds))
+        report(part, turns)
 
 
 if __name__ == "__main__":

@@ -68,14 +68,17 @@ def _serve(connection, images, encoded):
     tasks = {}
     batch = np.empty([32, SIZE, SIZE, 3], np.uint8)
     while True:
-        name, seconds = connection.recv()
+        try:
+            name, seconds = connection.recv()
+        except EOFError:  # the benchmark has ended
+            return
         if name not in tasks:
             tasks[name] = task(name, images, encoded)
-        count, start = 0, time.perf_counter()
+        count, start, processor = 0, time.perf_counter(), time.process_time()
         while tasks[name] and time.perf_counter() - start < seconds:
             batch[count % 32] = np.asarray(tasks[name](count))
             count += 1
-        connection.send(count / (time.perf_counter() - start))
+        connection.send((count, time.perf_counter() - start, time.process_time() - processor))
 
 
 class Workers:
@@ -89,8 +92,9 @@ class Workers:
             context.Process(target=_serve, args=(theirs, images, encoded), daemon=True).start()
             self._pipes.append(ours)
 
-    def rate(self, name: str, seconds: float) -> float:
-        """Images per second of all processes together; 0 where timm is not installed."""
+    def run(self, name: str, seconds: float) -> tuple[int, float, float]:
+        """Images of all processes together (0 without timm), wall and processor seconds."""
         for pipe in self._pipes:
             pipe.send((name, seconds))
-        return sum(pipe.recv() for pipe in self._pipes)
+        counts, walls, processors = zip(*(pipe.recv() for pipe in self._pipes), strict=True)
+        return sum(counts), max(walls), sum(processors)

@@ -30,6 +30,16 @@ class BlockSpec:
     """One stage of the network as its block string describes it, before scaling.
 
     `arch.block_string` converts to and from the original's notation; SPEC of each field there.
+
+    Attributes:
+      se_ratio: filters inside squeeze-excite per input filter of the block; None for no SE.
+      id_skip: add the input where shapes allow.
+      no_depthwise: a 3x3 expansion and no depthwise convolution, no SE (EdgeTPU).
+      fused: one convolution in place of expansion and depthwise (Fused-MBConv).
+      space_to_depth: 1 halves the resolution for fourfold filters at the stage's start; 2 in the
+        stage that returns to plain filters, whose stride it takes over; 0 for neither (X, H).
+      activation: of this stage, where it differs from the network's.
+      condconv: convolutions mixed from experts for each example.
     """
 
     kernel_size: int
@@ -40,6 +50,11 @@ class BlockSpec:
     strides: int
     se_ratio: float | None = None
     id_skip: bool = True
+    no_depthwise: bool = False
+    fused: bool = False
+    space_to_depth: int = 0
+    activation: str | None = None
+    condconv: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,13 @@ class ModelConfig:
         `N` survives with `1 - (1 - survival_prob) * i / N`. None or 1 switches it off.
       batch_norm_momentum: weight of the old value in the moving statistics.
       num_classes: width of the classifier.
+      activation: name of a Keras activation; a stage may have its own.
+      depth_divisor, min_depth, min_rounding: scaled filters are rounded to a multiple of the first,
+        at least the second and at least this share, 0..1, of what they were.
+      stem_filters, head_filters: of the first and the last convolution, scaled by the width.
+      fix_head_stem: leave stem, head and the repeats of the first and last stage unscaled (Lite).
+      se_coefficient: multiplies every stage's `se_ratio`.
+      num_experts: kernels that each convolution of a `condconv` stage mixes.
       mean_rgb, stddev_rgb: input normalisation, on the scale 0..255.
       resize_method: `bicubic` or `bilinear`, in TF1's legacy sense.
     """
@@ -73,8 +95,12 @@ class ModelConfig:
     activation: str = "swish"
     depth_divisor: int = 8
     min_depth: int = 8
+    min_rounding: float = 0.9
     stem_filters: int = 32
     head_filters: int = 1280
+    fix_head_stem: bool = False
+    se_coefficient: float = 1.0
+    num_experts: int = 0
     mean_rgb: tuple[float, float, float] = (0.485 * 255, 0.456 * 255, 0.406 * 255)
     stddev_rgb: tuple[float, float, float] = (0.229 * 255, 0.224 * 255, 0.225 * 255)
     resize_method: str = "bicubic"
@@ -216,3 +242,25 @@ class DistributionConfig:
     tpu_zone: str | None = None
     gcp_project: str | None = None
     use_bfloat16: bool | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One invocation of the command line.
+
+    Attributes:
+      mode: `train_and_eval`, `train` or `eval`.
+      export_dir: where a SavedModel goes at the end of training; None for none.
+      batch_norm_batch_size: examples normalised together under LARS.
+      flags_text: the flags as a flagfile, kept beside the results.
+    """
+
+    mode: str
+    model: ModelConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    train: TrainConfig
+    distribution: DistributionConfig
+    export_dir: str | None = None
+    batch_norm_batch_size: int = 128
+    flags_text: str = ""

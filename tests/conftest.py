@@ -1,9 +1,16 @@
-"""Test-wide settings: the package of this checkout, a quiet TensorFlow, no GPU."""
+"""Test-wide settings: this checkout's package, a quiet TensorFlow on two virtual CPUs, no GPU."""
 
 import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import tensorflow as tf  # noqa: E402
+
+# MirroredStrategy(["CPU:0", "CPU:1"]) is then two replicas.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)

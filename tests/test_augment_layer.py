@@ -1,4 +1,4 @@
-"""The policies as Keras layers, and the picture of what they do."""
+"""The policies as Keras layers, and a gallery of what they do."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from efficientnet_tf.data import Augmentation, AutoAugment, RandAugment
-from efficientnet_tf.data.grid import augmentation_grid, write_png
+from efficientnet_tf.data.gallery import gallery
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
 INVERT = AutoAugment([[("Invert", 1, 0)]])
@@ -63,13 +63,12 @@ def test_saves_and_loads(policy, tmp_path):
     np.testing.assert_array_equal(loaded(images, training=True), model(images, training=True))
 
 
-def test_grid_shows_originals_above_augmented_rows(tmp_path):
-    grid = augmentation_grid(IMAGES, [INVERT, RandAugment()], rows_per_policy=2)
-    assert grid.shape == (5 * 36 - 4, 6 * 36 - 4, 3)
-    np.testing.assert_array_equal(grid[:32, 36:68], IMAGES[1])
-    np.testing.assert_array_equal(grid[36:68, 36:68], 255 - IMAGES[1])
-    assert np.all(grid[32:36] == 255)
-    np.testing.assert_array_equal(grid, augmentation_grid(IMAGES, [INVERT, RandAugment()]))
-    write_png(tmp_path / "grid.png", grid)
-    decoded = tf.io.decode_png(tf.io.read_file(str(tmp_path / "grid.png")))
-    np.testing.assert_array_equal(decoded, grid)
+def test_gallery_shows_originals_then_each_policy_and_names_what_was_applied():
+    policies = {"negative": INVERT, "random": RandAugment()}
+    pictures, captions = gallery(IMAGES, policies, rows=2, seed=3)
+    assert pictures.shape == (5 * 6, 32, 32, 3) and len(captions) == 30
+    np.testing.assert_array_equal(pictures[:6], IMAGES)
+    np.testing.assert_array_equal(pictures[6:18], 255 - np.concatenate([IMAGES, IMAGES]))
+    assert captions[0] == "as it is" and captions[6] == "negative: Invert"
+    assert all(caption.startswith("random: ") for caption in captions[18:])
+    np.testing.assert_array_equal(pictures, gallery(IMAGES, policies, rows=2, seed=3)[0])

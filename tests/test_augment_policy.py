@@ -159,6 +159,15 @@ def test_a_pure_function_of_the_seed_on_every_road(augment):
     assert len({x.tobytes() for x in expected}) > 15
 
 
+def test_describes_what_a_seed_applies():
+    augment = AutoAugment([[("Invert", 0.5, 0), ("Solarize", 0.5, 10)]])
+    image = np.full((2, 2, 3), 30, np.uint8)
+    for i in range(12):
+        flips = len(augment.describe((i, 0)))  # each of the two inverts this image
+        expected = 225 if flips == 1 else 30
+        assert augment(tf.constant(image), (i, 0)).numpy()[0, 0, 0] == expected
+
+
 def test_any_size_in_one_dataset():
     sizes = [(9, 30), (64, 64), (33, 7)]
     images = [np.random.default_rng(0).integers(0, 256, (*s, 3)).astype(np.uint8) for s in sizes]

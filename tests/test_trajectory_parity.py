@@ -12,10 +12,10 @@ from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.schedule import build_schedule
 from efficientnet_tf.train.step import MEASURES, TrainStep
+from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.tf1_checkpoint import (
     EMA_SUFFIX,
     TF1Checkpoint,
-    checkpoint_variables,
     load_tf1_checkpoint,
 )
 
@@ -67,9 +67,7 @@ def build(case, directory):
     optimizer = build_optimizer(optimizer_config(case), rate)
     optimizer.build(model.trainable_variables)
     ema = ExponentialMovingAverage(model.weights, case["moving_average_decay"])
-    config = TrainConfig(
-        label_smoothing=case["label_smoothing"], weight_decay=case["weight_decay"]
-    )
+    config = TrainConfig(label_smoothing=case["label_smoothing"], weight_decay=case["weight_decay"])
     return TrainStep(model, optimizer, ema, config, case["batch_size"])
 
 

@@ -6,7 +6,7 @@ FLOPs (a bias, batch norm or activation counts nothing).
 
 from dataclasses import dataclass
 
-from efficientnet_tf.arch.scaling import BlockPlan, block_plans, round_filters
+from efficientnet_tf.arch.scaling import BlockPlan, block_plans, head_filters, stem_filters
 from efficientnet_tf.config import ModelConfig
 
 
@@ -48,16 +48,50 @@ def _batch_norm(channels: int) -> Cost:
     return Cost(2 * channels, 2 * channels, 0)
 
 
+def _squeeze_excite(channels: int, reduced: int) -> Cost:
+    return _conv(1, channels, reduced, 1, bias=True) + _conv(1, reduced, channels, 1, bias=True)
+
+
+def _experts(cost: Cost, count: int) -> Cost:
+    """A convolution whose kernel is mixed from `count` kernels for each example."""
+    mixing = count * cost.trainable
+    return Cost(mixing, 0, mixing + cost.multiply_adds)
+
+
+def _branch(plan: BlockPlan, before: int, after: int) -> list[Cost]:
+    """The convolutions of a block in order; each is followed by a batch norm.
+
+    Args:
+      before, after: pixels that enter and leave the block.
+    """
+    inputs, expanded, outputs = plan.input_filters, plan.expanded_filters, plan.output_filters
+    if plan.operator == "fused_mbconv":
+        if not plan.expands:
+            return [_conv(plan.kernel_size, inputs, outputs, after)]
+        spatial = [_conv(plan.kernel_size, inputs, expanded, after)]
+    else:
+        spatial = [_depthwise(plan.kernel_size, expanded, after)]
+        if plan.expands:
+            spatial.insert(0, _conv(1, inputs, expanded, before))
+    return [*spatial, _conv(1, expanded, outputs, after)]
+
+
 def _block(plan: BlockPlan, size: tuple[int, int], output: tuple[int, int]) -> Cost:
     before, after = size[0] * size[1], output[0] * output[1]
-    expanded = plan.expanded_filters
-    cost = _depthwise(plan.kernel_size, expanded, after) + _batch_norm(expanded)
-    if expanded != plan.input_filters:
-        cost += _conv(1, plan.input_filters, expanded, before) + _batch_norm(expanded)
+    cost = Cost()
+    if plan.space_to_depth:
+        before = after
+        shrunk = plan.input_filters // 4
+        cost += _conv(2, shrunk, plan.input_filters, after) + _batch_norm(plan.input_filters)
+    convolutions = _branch(plan, before, after)
+    widths = [plan.expanded_filters] * (len(convolutions) - 1) + [plan.output_filters]
+    for conv, width in zip(convolutions, widths, strict=True):
+        cost += _experts(conv, plan.num_experts) if plan.num_experts else conv
+        cost += _batch_norm(width)
+    if plan.num_experts:
+        cost += _conv(1, plan.input_filters, plan.num_experts, 1, bias=True)
     if plan.se_filters:
-        cost += _conv(1, expanded, plan.se_filters, 1, bias=True)
-        cost += _conv(1, plan.se_filters, expanded, 1, bias=True)
-    cost += _conv(1, expanded, plan.output_filters, after) + _batch_norm(plan.output_filters)
+        cost += _squeeze_excite(plan.expanded_filters, plan.se_filters)
     return cost
 
 
@@ -76,7 +110,7 @@ def pieces(
     """
     height, width, channels = image_shape or (config.input_size, config.input_size, 3)
     size = _strided((height, width), 2)
-    stem, head = (round_filters(f, config) for f in (config.stem_filters, config.head_filters))
+    stem, head = stem_filters(config), head_filters(config)
     rows = [
         Piece(
             "stem",
@@ -86,7 +120,7 @@ def pieces(
     ]
     plans = block_plans(config)
     for index, plan in enumerate(plans):
-        output = _strided(size, plan.strides)
+        output = _strided(size, plan.downsampling)
         shape = (*output, plan.output_filters)
         rows.append(Piece(f"blocks_{index}", shape, _block(plan, size, output)))
         size = output

@@ -139,11 +139,15 @@ class Policy:
         """
         if seed is None:
             seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        draw = self.draw(tf.random.stateless_uniform(self.uniforms_shape, seed))
-        image = tf.convert_to_tensor(image)
+        image, draw = tf.convert_to_tensor(image), self._draw_from(seed)
         for step in range(draw.operation.shape[-1]):
             image = self._apply(image, draw.operation[step], draw.argument[step], draw.place[step])
         return image
+
+    def describe(self, seed: tf.Tensor) -> list[str]:
+        """The names of the operations that a call with this seed applies, in order. Eager only."""
+        applied = self._draw_from(seed).operation.numpy()
+        return [self.operations[index] for index in applied if index >= 0]
 
     @property
     def uniforms_shape(self) -> tuple[int, int]:
@@ -174,12 +178,14 @@ class Policy:
         applies = per_step[..., 0] < probability
         negative = (per_step[..., 1] < 0.5) & (signed > 0)
         flat = tf.concat([leading, [self._num_layers * num_steps]], 0)
-        draw = Draw(
+        return Draw(
             operation=tf.reshape(tf.where(applies, tf.cast(operation, tf.int32), -1), flat),
             argument=tf.reshape(tf.where(negative, -argument, argument), flat),
             place=tf.reshape(per_step[..., 2:], tf.concat([flat, [2]], 0)),
         )
-        return draw
+
+    def _draw_from(self, seed: tf.Tensor) -> Draw:
+        return self.draw(tf.random.stateless_uniform(self.uniforms_shape, seed))
 
     def _apply(
         self, image: tf.Tensor, operation: tf.Tensor, argument: tf.Tensor, place: tf.Tensor

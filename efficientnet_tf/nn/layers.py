@@ -11,22 +11,28 @@ from efficientnet_tf.nn.step_context import current_step
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
 
-# SPEC of the original: normal with variance 2 / fan_out. A depthwise kernel's fan_out counts its
-# last axis, the channel multiplier 1, as Keras does too.
-CONV_INITIALIZER = keras.initializers.VarianceScaling(
-    2.0, mode="fan_out", distribution="untruncated_normal"
-)
-# uniform(+-1 / sqrt(classes)): a variance of 1 / (3 * fan_out).
-DENSE_INITIALIZER = keras.initializers.VarianceScaling(
-    1 / 3, mode="fan_out", distribution="uniform"
-)
+
+def conv_initializer() -> keras.initializers.Initializer:
+    """Normal with variance 2 / fan_out, as the original's.
+
+    A depthwise kernel's fan_out counts its last axis, the channel multiplier 1, as Keras does too.
+    A new object each time: one that is shared would give all kernels of a shape the same values.
+    """
+    return keras.initializers.VarianceScaling(
+        2.0, mode="fan_out", distribution="untruncated_normal"
+    )
+
+
+def dense_initializer() -> keras.initializers.Initializer:
+    """Uniform in +-1 / sqrt(classes), which is a variance of 1 / (3 * fan_out)."""
+    return keras.initializers.VarianceScaling(1 / 3, mode="fan_out", distribution="uniform")
 
 
 def conv2d(filters: int, kernel_size: int, name: str, **kwargs: object) -> keras.layers.Conv2D:
     """A 'same' convolution without bias, initialised as the original does."""
     kwargs = {"use_bias": False, "padding": "same", **kwargs}
     return keras.layers.Conv2D(
-        filters, kernel_size, kernel_initializer=CONV_INITIALIZER, name=name, **kwargs
+        filters, kernel_size, kernel_initializer=conv_initializer(), name=name, **kwargs
     )
 
 
@@ -156,7 +162,9 @@ class SqueezeExcite(keras.layers.Layer):
 
 @register
 class ConvBatchNorm(keras.layers.Layer):
-    """Convolution -> batch norm -> activation: the stem and the head of every network.
+    """Convolution -> batch norm -> activation: stem, head and space-to-depth.
+
+    `training` reaches the batch norm through Keras' call context.
 
     Args:
       batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon).
@@ -179,8 +187,8 @@ class ConvBatchNorm(keras.layers.Layer):
         self.conv.build(input_shape)
         self.batch_norm.build((None, None, None, self.settings["filters"]))
 
-    def call(self, inputs, training=None):
-        return self.activation(self.batch_norm(self.conv(inputs), training=training))
+    def call(self, inputs):
+        return self.activation(self.batch_norm(self.conv(inputs)))
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

@@ -1,17 +1,20 @@
-"""The mobile inverted bottleneck block (Sandler et al. 2018) with squeeze-excite."""
+"""The blocks of all families: inverted bottlenecks (Sandler et al. 2018) and their relatives."""
 
 from collections import Counter
 from collections.abc import Callable
 
 import keras
+from keras import ops
 
 from efficientnet_tf.arch.scaling import BlockPlan
+from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.layers import (
-    CONV_INITIALIZER,
     BatchNormalization,
+    ConvBatchNorm,
     Dropout,
     SqueezeExcite,
     conv2d,
+    conv_initializer,
     register,
 )
 
@@ -22,16 +25,16 @@ def _numbered() -> Callable[[str], str]:
 
     def name(kind: str) -> str:
         counts[kind] += 1
-        return kind if counts[kind] == 1 else f"{kind}_{counts[kind] - 1}"
+        return f"{kind}_{counts[kind] - 1}" if counts[kind] > 1 else kind
 
     return name
 
 
-@register
-class MBConvBlock(keras.layers.Layer):
-    """[expand -> BN -> act] -> depthwise -> BN -> act -> [SE] -> project -> BN [-> drop, + input].
+class Block(keras.layers.Layer):
+    """[space-to-depth ->] branch [-> drop, + input]; the branches are the subclasses.
 
-    Input [N, H, W, input_filters], output [N, H', W', output_filters] with H' = ceil(H / strides).
+    Input [N, H, W, channels], output [N, H', W', output_filters], H' = ceil(H / downsampling).
+    `training` reaches the layers inside through Keras' call context.
 
     Args:
       plan: the block's numbers, a `BlockPlan` or its fields as a dictionary.
@@ -43,44 +46,93 @@ class MBConvBlock(keras.layers.Layer):
         self.plan = plan = plan if isinstance(plan, BlockPlan) else BlockPlan(**plan)
         self.batch_norm_settings = dict(batch_norm)
         self.activation = keras.activations.get(plan.activation)
-        name = _numbered()
-
-        def norm() -> BatchNormalization:
-            return BatchNormalization(name=name("tpu_batch_normalization"), **batch_norm)
-
-        self.expand_conv = None
-        if plan.expanded_filters != plan.input_filters:
-            self.expand_conv = conv2d(plan.expanded_filters, 1, name("conv2d"))
-            self.expand_norm = norm()
-        self.depthwise_conv = keras.layers.DepthwiseConv2D(
-            plan.kernel_size,
-            plan.strides,
-            padding="same",
-            use_bias=False,
-            depthwise_initializer=CONV_INITIALIZER,
-            name=name("depthwise_conv2d"),
-        )
-        self.depthwise_norm = norm()
-        self.se = None
-        if plan.se_filters:
-            self.se = SqueezeExcite(
-                plan.expanded_filters, plan.se_filters, plan.activation, name="se"
+        self.numbered = _numbered()
+        self.space_to_depth = None
+        if plan.space_to_depth:
+            self.space_to_depth = ConvBatchNorm(
+                plan.input_filters, 2, 2, plan.activation, batch_norm, name="space2depth"
             )
-        self.project_conv = conv2d(plan.output_filters, 1, name("conv2d"))
-        self.project_norm = norm()
         self.stochastic_depth = Dropout(
             1.0 - plan.survival_prob, per_example=True, name=f"{self.name}_stochastic_depth"
         )
 
+    def conv(self, filters: int, kernel_size: int = 1, strides: int = 1) -> keras.layers.Layer:
+        return conv2d(filters, kernel_size, self.numbered("conv2d"), strides=strides)
+
+    def norm(self) -> BatchNormalization:
+        name = self.numbered("tpu_batch_normalization")
+        return BatchNormalization(name=name, **self.batch_norm_settings)
+
+    def squeeze_excite(self) -> SqueezeExcite | None:
+        plan = self.plan
+        if not plan.se_filters:
+            return None
+        return SqueezeExcite(plan.expanded_filters, plan.se_filters, plan.activation, name="se")
+
     def build(self, input_shape):
-        inputs, expanded, outputs = (
-            (None, None, None, filters)
-            for filters in (
-                self.plan.input_filters,
-                self.plan.expanded_filters,
-                self.plan.output_filters,
-            )
+        if self.space_to_depth:
+            self.space_to_depth.build(input_shape)
+        plan = self.plan
+        filters = (plan.input_filters, plan.expanded_filters, plan.output_filters)
+        self.build_branch(*((None, None, None, count) for count in filters))
+
+    def build_branch(self, inputs, expanded, outputs):
+        """Creates the variables, given the shapes before, inside and after the branch."""
+        raise NotImplementedError
+
+    def branch(self, inputs):
+        """`(output, expansion)` of the branch beside the skip connection."""
+        raise NotImplementedError
+
+    def output_and_expansion(self, inputs):
+        """The block's output and the tensor that enters its projection."""
+        x = self.space_to_depth(inputs) if self.space_to_depth else inputs
+        output, expansion = self.branch(x)
+        if self.plan.skip:
+            output = self.stochastic_depth(output) + inputs
+        return output, expansion
+
+    def call(self, inputs):
+        return self.output_and_expansion(inputs)[0]
+
+    def compute_output_shape(self, input_shape):
+        n, *sides = input_shape[:3]
+        sides = [side and -(-side // self.plan.downsampling) for side in sides]
+        return (n, *sides, self.plan.output_filters)
+
+    def get_config(self):
+        config = {"plan": dict(vars(self.plan)), "batch_norm": self.batch_norm_settings}
+        return {**super().get_config(), **config}
+
+
+@register
+class MBConvBlock(Block):
+    """[expand -> BN -> act ->] depthwise -> BN -> act -> [SE ->] project -> BN."""
+
+    def __init__(self, plan, batch_norm, **kwargs):
+        super().__init__(plan, batch_norm, **kwargs)
+        plan = self.plan
+        self.expand_conv = None
+        if plan.expands:
+            self.expand_conv = self.conv(plan.expanded_filters)
+            self.expand_norm = self.norm()
+        self.depthwise_conv = self.depthwise(plan.kernel_size, plan.strides)
+        self.depthwise_norm = self.norm()
+        self.se = self.squeeze_excite()
+        self.project_conv = self.conv(plan.output_filters)
+        self.project_norm = self.norm()
+
+    def depthwise(self, kernel_size: int, strides: int) -> keras.layers.Layer:
+        return keras.layers.DepthwiseConv2D(
+            kernel_size,
+            strides,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=conv_initializer(),
+            name=self.numbered("depthwise_conv2d"),
         )
+
+    def build_branch(self, inputs, expanded, outputs):
         if self.expand_conv:
             self.expand_conv.build(inputs)
             self.expand_norm.build(expanded)
@@ -91,40 +143,103 @@ class MBConvBlock(keras.layers.Layer):
         self.project_conv.build(expanded)
         self.project_norm.build(outputs)
 
-    def expand(self, inputs, training=None):
-        """The tensor that enters the projection, endpoint `expansion_output`."""
+    def routing(self, inputs) -> tuple:
+        """What the convolutions take beside their input."""
+        return ()
+
+    def branch(self, inputs):
+        routing = self.routing(inputs)
         x = inputs
         if self.expand_conv:
-            x = self.activation(self.expand_norm(self.expand_conv(x), training=training))
-        x = self.activation(self.depthwise_norm(self.depthwise_conv(x), training=training))
-        return self.se(x) if self.se else x
+            x = self.activation(self.expand_norm(self.expand_conv(x, *routing)))
+        x = self.activation(self.depthwise_norm(self.depthwise_conv(x, *routing)))
+        expansion = self.se(x) if self.se else x
+        return self.project_norm(self.project_conv(expansion, *routing)), expansion
 
-    def project(self, expansion, inputs, training=None):
-        """The block's output from its two ends."""
-        x = self.project_norm(self.project_conv(expansion), training=training)
-        if self.plan.skip:
-            x = self.stochastic_depth(x, training=training) + inputs
-        return x
 
-    def call(self, inputs, training=None):
-        return self.project(self.expand(inputs, training=training), inputs, training=training)
+@register
+class CondMBConvBlock(MBConvBlock):
+    """An MBConv block whose convolutions are mixed from experts by the block's input."""
 
-    def get_config(self):
-        config = {"plan": dict(vars(self.plan)), "batch_norm": self.batch_norm_settings}
-        return {**super().get_config(), **config}
+    def __init__(self, plan, batch_norm, **kwargs):
+        super().__init__(plan, batch_norm, **kwargs)
+        self.router = keras.layers.Dense(
+            self.plan.num_experts, activation="sigmoid", name=self.numbered("dense")
+        )
+
+    def conv(self, filters):
+        return CondConv2D(filters, self.plan.num_experts, name=self.numbered("cond_conv2d"))
+
+    def depthwise(self, kernel_size, strides):
+        name = self.numbered("depthwise_cond_conv2d")
+        return DepthwiseCondConv2D(kernel_size, strides, self.plan.num_experts, name=name)
+
+    def build_branch(self, inputs, expanded, outputs):
+        self.router.build((None, inputs[-1]))
+        super().build_branch(inputs, expanded, outputs)
+
+    def routing(self, inputs):
+        return (self.router(ops.mean(inputs, axis=(1, 2))),)
+
+
+@register
+class FusedMBConvBlock(Block):
+    """k x k expand -> BN -> act -> [SE ->] project -> BN.
+
+    Without expansion the k x k convolution is the projection: conv -> BN -> act.
+    """
+
+    def __init__(self, plan, batch_norm, **kwargs):
+        super().__init__(plan, batch_norm, **kwargs)
+        plan = self.plan
+        self.expand_conv = self.se = None
+        spatial = {"kernel_size": plan.kernel_size, "strides": plan.strides}
+        if plan.expands:
+            self.expand_conv = self.conv(plan.expanded_filters, **spatial)
+            self.expand_norm = self.norm()
+            self.se = self.squeeze_excite()
+        self.project_conv = self.conv(plan.output_filters, **({} if plan.expands else spatial))
+        self.project_norm = self.norm()
+
+    def build_branch(self, inputs, expanded, outputs):
+        if self.expand_conv:
+            self.expand_conv.build(inputs)
+            self.expand_norm.build(expanded)
+        if self.se:
+            self.se.build(expanded)
+        self.project_conv.build(expanded)
+        self.project_norm.build(outputs)
+
+    def branch(self, inputs):
+        if not self.expand_conv:
+            return self.activation(self.project_norm(self.project_conv(inputs))), inputs
+        x = self.activation(self.expand_norm(self.expand_conv(inputs)))
+        expansion = self.se(x) if self.se else x
+        return self.project_norm(self.project_conv(expansion)), expansion
+
+
+_BLOCKS = {
+    "mbconv": MBConvBlock,
+    "fused_mbconv": FusedMBConvBlock,
+    "cond_mbconv": CondMBConvBlock,
+}
+
+
+def build_block(plan: BlockPlan, batch_norm: dict, name: str) -> Block:
+    """The block that a plan describes."""
+    return _BLOCKS[plan.operator](plan, batch_norm, name=name)
 
 
 @register
 class BlockWithExpansion(keras.layers.Layer):
     """A block of another network, sharing its weights, that returns `(output, expansion)`."""
 
-    def __init__(self, block: MBConvBlock, **kwargs):
+    def __init__(self, block: Block, **kwargs):
         super().__init__(**{"name": f"{block.name}_with_expansion", **kwargs})
         self.block = block
 
-    def call(self, inputs, training=None):
-        expansion = self.block.expand(inputs, training=training)
-        return self.block.project(expansion, inputs, training=training), expansion
+    def call(self, inputs):
+        return self.block.output_and_expansion(inputs)
 
     def build(self, input_shape):
         if not self.block.built:

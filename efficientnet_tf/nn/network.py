@@ -1,14 +1,15 @@
 """From a `ModelConfig` to a functional `keras.Model`, and to the tensors inside it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 
-from efficientnet_tf.arch.scaling import block_plans, round_filters
+from efficientnet_tf.arch.scaling import block_plans, head_filters, stem_filters
 from efficientnet_tf.config import ModelConfig, UserError, unknown_name
-from efficientnet_tf.nn.layers import DENSE_INITIALIZER, ConvBatchNorm, Dropout
-from efficientnet_tf.nn.mbconv import BlockWithExpansion, MBConvBlock
+from efficientnet_tf.nn.layers import ConvBatchNorm, Dropout, dense_initializer
+from efficientnet_tf.nn.mbconv import Block, BlockWithExpansion, build_block
 
 MIN_IMAGE_SIZE = 32  # five strides of 2
 
@@ -43,11 +44,11 @@ def build_network(
     inputs = _image_input(config, include_top, input_tensor, input_shape)
     x = _normalization(config, inputs.shape[-1])(inputs) if include_preprocessing else inputs
     batch_norm = {"momentum": config.batch_norm_momentum, "epsilon": config.batch_norm_epsilon}
-    stem, head = (round_filters(f, config) for f in (config.stem_filters, config.head_filters))
-    x = ConvBatchNorm(stem, 3, 2, config.activation, batch_norm, name="stem")(x)
+    conv_batch_norm = partial(ConvBatchNorm, activation=config.activation, batch_norm=batch_norm)
+    x = conv_batch_norm(stem_filters(config), 3, 2, name="stem")(x)
     for index, plan in enumerate(block_plans(config)):
-        x = MBConvBlock(plan, batch_norm, name=f"blocks_{index}")(x)
-    x = ConvBatchNorm(head, 1, 1, config.activation, batch_norm, name="head")(x)
+        x = build_block(plan, batch_norm, name=f"blocks_{index}")(x)
+    x = conv_batch_norm(head_filters(config), 1, 1, name="head")(x)
     if include_top:
         x = _classifier(config, classifier_activation)(x)
     elif pooling:
@@ -76,7 +77,7 @@ def _normalization(config, channels):
         list(rgb) if channels == 3 else [sum(rgb) / 3] * channels
         for rgb in (config.mean_rgb, config.stddev_rgb)
     )
-    if 3 < channels:
+    if channels > 3:
         mean[:3], stddev[:3] = config.mean_rgb, config.stddev_rgb
     variance = [value * value for value in stddev]
     return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
@@ -100,16 +101,17 @@ def _classifier(config, activation):
         x = _pooling("avg")(x)
         x = Dropout(config.dropout_rate, name="top_dropout")(x)
         x = keras.layers.Dense(
-            config.num_classes, kernel_initializer=DENSE_INITIALIZER, name="predictions"
+            config.num_classes, kernel_initializer=dense_initializer(), name="predictions"
         )(x)
         return keras.layers.Activation(activation or "linear", dtype="float32", name="output")(x)
 
     return classify
 
 
-def network_blocks(model: keras.Model) -> list[MBConvBlock]:
+def network_blocks(model: keras.Model) -> list[Block]:
     """The model's blocks in order."""
-    return [layer for layer in model.layers if isinstance(layer, MBConvBlock)]
+    layers = (getattr(layer, "block", layer) for layer in model.layers)  # BlockWithExpansion's own
+    return [layer for layer in layers if isinstance(layer, Block)]
 
 
 # What a forward pass goes through after the blocks, and the endpoint each layer's output is.
@@ -125,7 +127,7 @@ def endpoint_names(model: keras.Model) -> list[str]:
     """The names that `feature_extractor` takes for this model, the original's.
 
     `stem`, `block_i`, `block_i/expansion_output` (the tensor entering the projection),
-    `reduction_1` .. `reduction_5` (the last block before each halving of the resolution),
+    `reduction_1` .. `reduction_5` (what is last before each halving of the resolution),
     `features`, and where the model has them `head_1x1`, `pooled_features`, `logits`.
     """
     blocks = network_blocks(model)
@@ -138,9 +140,10 @@ def endpoint_names(model: keras.Model) -> list[str]:
 
 
 def _reductions(blocks):
-    """{reduction number: index of the last block before the next halving}."""
-    last = [i for i, block in enumerate(blocks[1:]) if block.plan.strides > 1] + [len(blocks) - 1]
-    return {number: index for number, index in enumerate(last, start=1)}
+    """{reduction number: endpoint of what is last before the next halving}."""
+    halving = [index for index, block in enumerate(blocks) if block.plan.downsampling > 1]
+    last = [f"block_{index - 1}" if index else "stem" for index in [*halving, len(blocks)]]
+    return dict(enumerate(last, start=1))
 
 
 def feature_extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
@@ -164,8 +167,8 @@ def feature_extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
         else:
             x = block(x)
         tensors[f"block_{index}"] = x
-    for number, index in _reductions(blocks).items():
-        tensors[f"reduction_{number}"] = tensors[f"block_{index}"]
+    for number, name in _reductions(blocks).items():
+        tensors[f"reduction_{number}"] = tensors[name]
     tensors["features"] = x
     for layer, name in _TOP:
         if layer in layers:

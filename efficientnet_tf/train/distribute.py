@@ -94,9 +94,13 @@ def _check_reachable(name: str) -> None:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes checkpoints and logs."""
     resolver = strategy.cluster_resolver
-    return not resolver or resolver.task_type in (None, "", "chief", "worker") and (
-        resolver.task_type in (None, "", "chief")
-        or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
+    return (
+        not resolver
+        or resolver.task_type in (None, "", "chief", "worker")
+        and (
+            resolver.task_type in (None, "", "chief")
+            or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
+        )
     )
 
 
@@ -112,7 +116,9 @@ def per_replica_batch(strategy: tf.distribute.Strategy, batch_size: int, flag: s
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         nearest = max(1, round(batch_size / replicas)) * replicas
-        raise UserError(f"--{flag}={batch_size} does not divide by {replicas} replicas; {nearest} does")
+        raise UserError(
+            f"--{flag}={batch_size} does not divide by {replicas} replicas; {nearest} does"
+        )
     return batch_size // replicas
 
 

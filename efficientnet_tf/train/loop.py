@@ -43,9 +43,7 @@ class DeviceLoop:
         self._table.assign(tf.zeros_like(self._table))
         self._run(self._iterator, tf.constant(steps))
         sums = self._table.numpy()
-        counts = [
-            min(self.log_every, steps - start) for start in range(0, steps, self.log_every)
-        ]
+        counts = [min(self.log_every, steps - start) for start in range(0, steps, self.log_every)]
         return [
             {"steps": count, **dict(zip(MEASURES, np.float64(row) / count, strict=True))}
             for count, row in zip(counts, sums, strict=False)
@@ -79,7 +77,8 @@ class DeviceLoop:
                 if "moving_" in variable.path
             ]
         context = tf.distribute.get_replica_context()
-        values = [tf.convert_to_tensor(v) for v in variables]
-        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
-        for variable, mean in zip(variables, means, strict=True):
-            variable.assign(mean)
+        packed = tf.concat([tf.identity(v) for v in variables], axis=0)
+        mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, packed)
+        parts = tf.split(mean, [v.shape[0] for v in variables])
+        for variable, part in zip(variables, parts, strict=True):
+            variable.assign(part)

@@ -58,14 +58,22 @@ class TrainStep:
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
-        # In the cross-replica context Keras does not add the gradients up a second time.
-        context.merge_call(
-            lambda _, summed: self.optimizer.apply(summed, variables), args=(gradients,)
-        )
+        self._apply(gradients, variables)
         if self.ema:
             self.ema.update(self.optimizer.iterations.value)
         hits = self._hits(batch["label"], logits)
         return tf.stack([loss, entropy, decay, *hits, norm / replicas])
+
+    def _apply(self, gradients, variables):
+        """Updates this replica's copy of the weights from the summed gradients.
+
+        `optimizer.apply` would sum them over the replicas once more. All replicas compute the same,
+        so nothing is left to communicate.
+        """
+        rate = self.optimizer.learning_rate
+        for gradient, variable in zip(gradients, variables, strict=True):
+            self.optimizer.update_step(gradient, variable, rate)
+        self.optimizer.iterations.assign_add(1)
 
     def _layer_context(self, context) -> StepContext:
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)

@@ -1,13 +1,12 @@
 """The published checkpoint format: TF1 variables under the original's names.
 
-A variable of ours is called in a checkpoint what its Keras path says, below a scope that is the
-model's name: `efficientnet-b0/blocks_3/conv2d/kernel`. Exceptions are in `_checkpoint_name`.
+The names of `weights.naming` stand below a scope that is the model's name:
+`efficientnet-b0/blocks_3/conv2d/kernel`.
 Evaluation weights are the twins `<name>/ExponentialMovingAverage`; exported checkpoints hold them
 under the plain names instead.
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -15,22 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.weights.assignment import CLASSIFIER, Weights, assign
 
 EMA_SUFFIX = "/ExponentialMovingAverage"
 _SLOTS = re.compile(r"/(RMSProp(_1)?|Momentum|LARSOptimizer)$")
 _STEM = "stem/conv2d/kernel"
-_LISTED = 10
-
-
-def _checkpoint_name(path: str) -> str:
-    """The original's name, without scope, for the path of a Keras variable."""
-    path = path.replace("depthwise_conv2d/kernel", "depthwise_conv2d/depthwise_kernel")
-    return re.sub(r"^predictions/", "head/dense/", path)
-
-
-def checkpoint_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """The network's variables by their names in a checkpoint, without scope, in model order."""
-    return {_checkpoint_name(variable.path): variable for variable in model.weights}
 
 
 def find_checkpoint(path: str) -> str:
@@ -61,6 +49,7 @@ class TF1Checkpoint:
     Attributes:
       prefix: where it lies.
       scope: the original's model name at the head of every variable.
+      classes: width of its classifier, None without one.
       has_ema, has_raw: which of the two sets of weights it holds.
     """
 
@@ -78,8 +67,15 @@ class TF1Checkpoint:
         self.scope = stems[0].removesuffix(_STEM)
         self._names = {_canonical(name, self.scope): name for name in shapes}
         self.shapes = {name: tuple(shapes[self._names[name]]) for name in self._names}
+        biases = [shape for name, shape in self.shapes.items() if name.startswith(CLASSIFIER[1])]
+        self.classes = biases[0][0] if biases else None
         self.has_ema = f"{_STEM}{EMA_SUFFIX}" in self._names
         self.has_raw = _STEM in self._names
+
+    @property
+    def step(self) -> int:
+        """The optimizer steps it was trained for, 0 where it does not say."""
+        return int(self.read("global_step")) if "global_step" in self else 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
@@ -95,37 +91,17 @@ class TF1Checkpoint:
             return {n.removesuffix(suffix) for n in names if n.endswith(suffix)}
         return {n for n in names if not n.endswith(EMA_SUFFIX)}
 
+    def read_all(self, ema: bool = True) -> Weights:
+        """One set of the network's weights by name; see `load_tf1_checkpoint`."""
+        if not ema and not self.has_raw:
+            raise UserError(f"{self.prefix} holds moving averages only; load it with ema=True")
+        suffix = EMA_SUFFIX if ema and self.has_ema else ""
+        return {name: self.read(name + suffix) for name in self.weight_names(suffix)}
+
 
 def _canonical(name: str, scope: str) -> str:
     """Without scope, and with the training name of batch norm (exports shorten it)."""
     return re.sub(r"/batch_normalization", "/tpu_batch_normalization", name.removeprefix(scope))
-
-
-def _listing(kind: str, names: Iterable[str]) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{len(names)} {kind}: {', '.join(names[:_LISTED])}{more}" if names else ""
-
-
-def _check(model, variables, checkpoint, suffix):
-    """Raises the one error that lists everything in which checkpoint and model differ."""
-    held = checkpoint.weight_names(suffix)
-    shapes = {name: checkpoint.shapes[name + suffix] for name in held & set(variables)}
-    misshapen = [
-        f"{name} {shape} (model {tuple(variables[name].shape)})"
-        for name, shape in shapes.items()
-        if shape != tuple(variables[name].shape)
-    ]
-    faults = [
-        _listing("missing", set(variables) - held),
-        _listing("not in the model", held - set(variables)),
-        _listing("of another shape", misshapen),
-    ]
-    if any(faults):
-        raise UserError(
-            f"{checkpoint.prefix} does not fit {model.name}: "
-            + "; ".join(fault for fault in faults if fault)
-        )
 
 
 def load_tf1_checkpoint(model: keras.Model, path: str, ema: bool = True) -> None:
@@ -142,11 +118,4 @@ def load_tf1_checkpoint(model: keras.Model, path: str, ema: bool = True) -> None
         are listed and nothing is loaded.
     """
     checkpoint = TF1Checkpoint(path)
-    if not ema and not checkpoint.has_raw:
-        raise UserError(f"{checkpoint.prefix} holds moving averages only; load it with ema=True")
-    suffix = EMA_SUFFIX if ema and checkpoint.has_ema else ""
-    variables = checkpoint_variables(model)
-    _check(model, variables, checkpoint, suffix)
-    values = {name: checkpoint.read(name + suffix) for name in variables}
-    for name, variable in variables.items():
-        variable.assign(values[name])
+    assign(model, checkpoint.read_all(ema), checkpoint.prefix)

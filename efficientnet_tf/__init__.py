@@ -1,0 +1,36 @@
+"""EfficientNet in TensorFlow and Keras, numerically equal to the original TPU code.
+
+    import efficientnet_tf as en
+    model = en.build_model("efficientnet-b0", num_classes=10)
+
+Importing the package is cheap: the names below load what they need when they are first used, and
+the layers register with Keras as soon as Keras is there, so that saved models load without custom
+objects.
+"""
+
+import importlib
+
+from efficientnet_tf.registration import register_with_keras
+
+_PUBLIC = {
+    "available_models": "arch.variants",
+    "input_size": "arch.variants",
+    "model_config": "arch.variants",
+    "UserError": "config",
+    "data": "data",
+    "load_tf1_checkpoint": "weights.tf1_checkpoint",
+}
+__all__ = [*_PUBLIC]
+
+register_with_keras()
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
+    return module if _PUBLIC[name] == name else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,105 @@
+"""Conditionally parameterised convolution (Yang et al. 2019, arXiv 1904.04971).
+
+Every example has kernels of its own: the sum of the experts' kernels, weighted by routing weights
+[N, experts]. A batch is one computation: where the kernel is 1 x 1 a batched matrix product, and
+for the depthwise convolution the batch goes into the channels, which do not mix there anyway.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from efficientnet_tf.nn.layers import conv_initializer, register
+
+
+class _Experts(keras.layers.Layer):
+    """Kernels of one shape, flattened to [experts, kernel size] as the checkpoints hold them."""
+
+    kernel_name = "condconv_kernel"
+
+    def __init__(self, num_experts: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_experts = num_experts
+
+    def kernel_shape(self, channels: int) -> tuple[int, ...]:
+        """Shape of one expert's kernel for an input of `channels` channels."""
+        raise NotImplementedError
+
+    def build(self, input_shape):
+        self.shape = self.kernel_shape(input_shape[-1])
+        self.kernel = self.add_weight(
+            shape=(self.num_experts, math.prod(self.shape)),
+            initializer=self._initialize,
+            name=self.kernel_name,
+        )
+
+    def _initialize(self, shape, dtype=None):
+        """Every expert as if it were an ordinary convolution."""
+        experts = [conv_initializer()(self.shape, dtype) for _ in range(shape[0])]
+        return ops.reshape(ops.stack(experts), shape)
+
+    def mix(self, routing):
+        """Kernels [N, *kernel shape] for routing weights [N, experts]."""
+        return ops.reshape(ops.matmul(routing, self.kernel), (-1, *self.shape))
+
+    def get_config(self):
+        return {**super().get_config(), "num_experts": self.num_experts}
+
+
+@register
+class CondConv2D(_Experts):
+    """A 1 x 1 convolution, [N, H, W, C] and routing [N, experts] to [N, H, W, filters]."""
+
+    def __init__(self, filters: int, num_experts: int, **kwargs):
+        super().__init__(num_experts, **kwargs)
+        self.filters = filters
+
+    def kernel_shape(self, channels):
+        return (channels, self.filters)
+
+    def call(self, inputs, routing):
+        height, width, channels = ops.shape(inputs)[1:]
+        x = ops.reshape(inputs, (-1, height * width, channels))
+        return ops.reshape(ops.matmul(x, self.mix(routing)), (-1, height, width, self.filters))
+
+    def compute_output_shape(self, inputs_shape, routing_shape):
+        return (*inputs_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@register
+class DepthwiseCondConv2D(_Experts):
+    """A 'same' depthwise convolution, [N, H, W, C] and routing [N, experts] to [N, H', W', C]."""
+
+    kernel_name = "depthwise_condconv_kernel"
+
+    def __init__(self, kernel_size: int, strides: int, num_experts: int, **kwargs):
+        super().__init__(num_experts, **kwargs)
+        self.kernel_size, self.strides = kernel_size, strides
+
+    def kernel_shape(self, channels):
+        return (self.kernel_size, self.kernel_size, channels, 1)
+
+    def call(self, inputs, routing):
+        _, height, width, channels = ops.shape(inputs)
+        x = ops.reshape(ops.transpose(inputs, (1, 2, 0, 3)), (1, height, width, -1))
+        kernel = ops.squeeze(ops.transpose(self.mix(routing), (1, 2, 0, 3, 4)), -1)
+        kernel = ops.reshape(kernel, (self.kernel_size, self.kernel_size, -1, 1))
+        x = ops.depthwise_conv(x, kernel, self.strides, "same")
+        x = ops.reshape(x, (*ops.shape(x)[1:3], -1, channels))
+        return ops.transpose(x, (2, 0, 1, 3))
+
+    def compute_output_shape(self, inputs_shape, routing_shape):
+        n, height, width, channels = inputs_shape
+        sides = (side and -(-side // self.strides) for side in (height, width))
+        return (n, *sides, channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+        }

@@ -1,0 +1,38 @@
+"""Pictures of pictures: image grids with captions, as arrays for TensorBoard or a PNG."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_SMALLEST_SIDE = 112
+_CAPTION_HEIGHT = 16
+_GAP = 4
+
+
+def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> np.ndarray:
+    """Images in rows of `columns`, each with its caption below.
+
+    Args:
+      images: [N, H, W, 3] in 0..255, any type; what lies outside is clipped. Images smaller than a
+        thumbnail are enlarged by a whole factor.
+      captions: N short strings; what does not fit is cut.
+
+    Returns:
+      uint8 [height, width, 3] on white.
+    """
+    factor = max(1, -(-_SMALLEST_SIDE // images.shape[2]))
+    pixels = np.clip(images, 0, 255).astype(np.uint8).repeat(factor, 1).repeat(factor, 2)
+    cell_height = pixels.shape[1] + _CAPTION_HEIGHT + _GAP
+    cell_width = pixels.shape[2] + _GAP
+    columns = min(columns, len(pixels))
+    rows = -(-len(pixels) // columns)
+    canvas = Image.new("RGB", (columns * cell_width - _GAP, rows * cell_height - _GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default()
+    for index, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
+        left, top = index % columns * cell_width, index // columns * cell_height
+        canvas.paste(Image.fromarray(image), (left, top))
+        while draw.textlength(caption, font=font) > pixels.shape[2]:
+            caption = caption[:-1]
+        draw.text((left + 2, top + pixels.shape[1] + 2), caption, "black", font)
+    return np.asarray(canvas)

@@ -1,0 +1,155 @@
+"""Training from wherever the run stands to its last step, saved and logged on the way."""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+
+from efficientnet_tf.config import TrainConfig, UserError
+from efficientnet_tf.progress import Progress
+from efficientnet_tf.train.checkpoint import RunCheckpoints
+from efficientnet_tf.train.ema import ema_decay
+from efficientnet_tf.train.loop import DeviceLoop
+from efficientnet_tf.train.summaries import Summaries
+
+_MIN_STEPS_BETWEEN_SAVES = 100
+
+
+class Interrupted(UserError):
+    """The run was asked to stop; its state is saved."""
+
+
+class Trainer:
+    """Drives a `DeviceLoop`.
+
+    Args:
+      loop: where the steps run.
+      config: the run's lengths and cadences.
+      checkpoints: None in a process that is not the chief.
+      summaries: where curves go.
+      steps_per_epoch: for the epoch shown.
+    """
+
+    def __init__(
+        self,
+        loop: DeviceLoop,
+        config: TrainConfig,
+        checkpoints: RunCheckpoints | None,
+        summaries: Summaries,
+        steps_per_epoch: float,
+    ):
+        self.loop, self.config = loop, config
+        self.checkpoints, self.summaries = checkpoints, summaries
+        self.steps_per_epoch = steps_per_epoch
+        self.optimizer = loop.step.optimizer
+        self._saved = self.step
+        self._stop_signal = None
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return int(self.optimizer.iterations.numpy())
+
+    def segments(self) -> Iterator[int]:
+        """Trains, pausing with the step's number whenever an evaluation is due.
+
+        The state is saved before each pause. SIGINT and SIGTERM end the run after the device call
+        in progress, saved too.
+
+        Raises:
+          Interrupted: on such a signal.
+          UserError: the loss is no longer finite; what was saved stays as it is.
+        """
+        total, every = self.config.train_steps, self.config.steps_per_eval
+        progress = Progress("train", total, "step", self.step, self.loop.step.global_batch_size)
+        with _signals(self):
+            while self.step < total:
+                pause = min(total, (self.step // every + 1) * every)
+                self._train_until(pause, progress)
+                self.summaries.flush()
+                yield pause
+        progress.close()
+
+    def _train_until(self, pause, progress):
+        while (step := self.step) < pause:
+            steps = min(self.config.iterations_per_loop, pause - step)
+            began = time.perf_counter()
+            rows = self.loop.run(steps)
+            rate = steps * self.loop.step.global_batch_size / (time.perf_counter() - began)
+            self._check_finite(rows, step)
+            self._log(rows, step, rate)
+            self._show(progress, rows[-1])
+            due = max(_MIN_STEPS_BETWEEN_SAVES, self.config.iterations_per_loop)
+            if self._stop_signal or self.step == pause or self.step - self._saved >= due:
+                self._save()
+            if self._stop_signal:
+                raise Interrupted(f"stopped at step {self.step}, saved; run again to continue")
+
+    def _save(self):
+        if self.checkpoints:
+            self.checkpoints.save(self.step)
+        self._saved = self.step
+
+    def _check_finite(self, rows, step):
+        for row in rows:
+            if not math.isfinite(row["loss"]):
+                raise UserError(
+                    f"the loss is {row['loss']} within steps {step}..{step + row['steps']}; lower "
+                    f"--base_learning_rate. The checkpoint of step {self._saved} is untouched"
+                )
+            step += row["steps"]
+
+    def _log(self, rows, step, images_per_second):
+        for row in rows:
+            step += row["steps"]
+            values = {
+                "loss": row["loss"],
+                "cross_entropy": row["cross_entropy"],
+                "regularization": row["regularization"],
+                "top_1_accuracy": row["top_1"],
+                "top_5_accuracy": row["top_5"],
+                "gradient_norm": row["gradient_norm"],
+                "learning_rate": self._learning_rate(step - 1),
+                "epoch": step / self.steps_per_epoch,
+                "images_per_second": images_per_second,
+            }
+            if ema := self.loop.step.ema:
+                values["ema_decay"] = float(ema_decay(ema.decay, step))
+            self.summaries.scalars("train", step, values)
+
+    def _learning_rate(self, step):
+        """The rate that the update from `step` to `step + 1` used."""
+        schedule = self.optimizer._learning_rate
+        return float(schedule(step) if callable(schedule) else schedule)
+
+    def _show(self, progress, row):
+        progress.update(
+            self.step,
+            epoch=self.step / self.steps_per_epoch,
+            loss=row["loss"],
+            rate=self._learning_rate(self.step - 1),
+            top_1=row["top_1"],
+        )
+
+
+class _signals:
+    """Inside the block SIGINT and SIGTERM ask the trainer to stop; a second one kills."""
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+        self._previous = {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._previous[number] = signal.signal(number, self._ask)
+            except ValueError:  # not the main thread: leave the caller's handlers alone
+                return
+
+    def _ask(self, number, _):
+        self.trainer._stop_signal = number
+        signal.signal(number, signal.SIG_DFL)
+
+    def __exit__(self, *_):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,94 @@
+"""A checkpoint out of a downloaded `.tar.gz`, trusting nothing that the archive says.
+
+Only the members of a TF1 checkpoint are written, under names of ours, into a folder that appears
+when it is complete. Everything else that a regular file could be (the archives of Lite and EdgeTPU
+carry TFLite models too) is passed over; what a published archive never holds is refused.
+"""
+
+import contextlib
+import gzip
+import re
+import shutil
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from efficientnet_tf.config import UserError
+
+# The graph definition, `.meta`, is not needed and stays behind.
+_MEMBER = re.compile(r"checkpoint|[\w.-]*ckpt[\w.-]*\.(index|data-\d{5}-of-\d{5})")
+_MAX_MEMBERS = 1000
+_CHUNK = 1 << 20
+
+
+class _Capped:
+    """A stream that refuses to yield more than `limit` bytes, whatever its headers promise."""
+
+    def __init__(self, stream: BinaryIO, limit: int):
+        self._stream, self._left = stream, limit
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, self._left + 1))
+        self._left -= len(data)
+        if self._left < 0:
+            raise UserError("it unpacks to more than a checkpoint of this model can hold")
+        return data
+
+
+def _checked_name(member: tarfile.TarInfo) -> str | None:
+    """What to call a member, None to pass over it; a `UserError` for one nobody publishes."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"member {member.name!r} points outside of the archive")
+    if member.isdir():
+        return None
+    if not member.isreg():
+        raise UserError(f"member {member.name!r} is a link or a device")
+    return path.name if len(path.parts) <= 2 and _MEMBER.fullmatch(path.name) else None
+
+
+def _write_members(stream: BinaryIO, folder: Path) -> None:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for count, member in enumerate(archive, start=1):
+            if count > _MAX_MEMBERS:
+                raise UserError(f"it has more than {_MAX_MEMBERS} members")
+            name = _checked_name(member)
+            if name:
+                # Created here, never through `extract`: no owner, mode or link is taken over.
+                with (folder / name).open("xb") as target:
+                    shutil.copyfileobj(archive.extractfile(member), target, _CHUNK)
+
+
+def _check_complete(folder: Path) -> None:
+    indices = list(folder.glob("*.index"))
+    if len(indices) != 1 or not list(folder.glob(f"{indices[0].stem}.data-*")):
+        raise UserError("it does not hold one checkpoint (model.ckpt.index and .data-…)")
+
+
+def extract_checkpoint(archive: Path, folder: Path, max_bytes: int) -> None:
+    """Unpacks the checkpoint in `archive` (`.tar.gz`) to the new directory `folder`.
+
+    Args:
+      max_bytes: the most that the archive may unpack to.
+
+    Raises:
+      UserError: truncated or damaged, too large, without a checkpoint, or holding links, devices,
+        absolute names or `..`; nothing is left behind.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        complete = Path(scratch, "checkpoint")
+        complete.mkdir()
+        try:
+            with gzip.open(archive) as stream:
+                _write_members(_Capped(stream, max_bytes), complete)
+            _check_complete(complete)
+        except UserError as error:
+            raise UserError(f"{archive}: refused: {error}") from None
+        except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
+            raise UserError(f"{archive}: truncated or damaged ({error})") from None
+        # Where another process was faster its folder stands in the way, and is as good.
+        with contextlib.suppress(OSError) if folder.is_dir() else contextlib.nullcontext():
+            complete.replace(folder)

@@ -1,0 +1,83 @@
+"""Weights from wherever they are: one function for every format."""
+
+import logging
+from pathlib import Path
+
+import keras
+
+from efficientnet_tf.config import UserError
+from efficientnet_tf.weights import download, published
+from efficientnet_tf.weights.assignment import (
+    assign,
+    classifier_width,
+    drop_background,
+)
+from efficientnet_tf.weights.keras_files import open_h5, open_keras
+from efficientnet_tf.weights.source import Source, check_settings
+from efficientnet_tf.weights.tf1_checkpoint import TF1Checkpoint
+
+_log = logging.getLogger(__name__)
+
+
+def load_weights(
+    model: keras.Model,
+    source: str | Path,
+    ema: bool = True,
+    *,
+    model_name: str | None = None,
+    safe_mode: bool = True,
+) -> None:
+    """Sets every weight of `model`, or none of them.
+
+    Args:
+      model: a network of this package. Without the top it takes a file's other weights; with
+        ImageNet's 1000 classes it takes 1001 and drops the background, and says so.
+      source: the name of a published set (`imagenet`, `baseline`, `autoaugment`, `randaugment`,
+        `advprop`, `noisy-student`), downloaded on first use; a TF1 checkpoint (directory, prefix
+        or `.index`); or a file: `.keras`, `.weights.h5` or `.h5`, of our networks or of
+        `keras.applications`; `.safetensors` or `.pth` of timm or torchvision.
+      ema: take the moving averages of a training checkpoint, False for the raw weights.
+      model_name: the variant a published set is for; the model's own name by default.
+      safe_mode: refuse `.keras` files that carry Python code.
+
+    Raises:
+      UserError: no such set or file; not the weights of this network, with the first mismatches;
+        another number of classes; a network built for another normalisation, padding or epsilon.
+    """
+    opened = open_source(source, model_name or model.name, ema, safe_mode)
+    check_settings(model, opened)
+    weights = drop_background(opened.read(model), classifier_width(model))
+    assign(model, weights, opened.where)
+    if opened.classes != classifier_width(model) and classifier_width(model):
+        _log.warning("%s: the background class was dropped, labels shift by one", opened.where)
+
+
+def open_source(
+    source: str | Path, model_name: str, ema: bool = True, safe_mode: bool = True
+) -> Source:
+    """What `load_weights` reads: the format told by name and content, nothing assigned yet."""
+    path = Path(source)
+    if not path.exists() and published.is_preset(str(source)):
+        return _open_preset(published.resolve(model_name, str(source)), ema)
+    if path.suffix == ".keras":
+        return open_keras(_existing(path), safe_mode)
+    if path.suffix in (".h5", ".hdf5"):
+        return open_h5(_existing(path))
+    return _open_tf1(str(source), ema)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    return path
+
+
+def _open_tf1(path: str, ema: bool) -> Source:
+    checkpoint = TF1Checkpoint(path)
+    return Source(checkpoint.prefix, checkpoint.classes, lambda _: checkpoint.read_all(ema))
+
+
+def _open_preset(preset: published.Preset, ema: bool) -> Source:
+    opened = _open_tf1(download.fetch(preset), ema)
+    where = f"{preset.model_name} {preset.weights}"
+    return Source(where, opened.classes, opened.read, preset.overrides)

@@ -1,0 +1,46 @@
+"""Every family through `.keras` files and configurations, without custom objects."""
+
+import keras
+import numpy as np
+import pytest
+
+from efficientnet_tf.arch.variants import model_config
+from efficientnet_tf.nn.network import build_network, feature_extractor
+
+FAMILIES = [
+    "efficientnet-b0",
+    "efficientnet-lite0",
+    "efficientnet-edgetpu-S",
+    "efficientnet-condconv-b0-4e",
+    "efficientnet-x-b0",
+    "efficientnet-h-b5",
+    "efficientnetv2-b0",
+]
+IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 40, 32, 3)).astype("float32")
+
+
+def small(name):
+    config = model_config(name, width_coefficient=0.25, depth_coefficient=0.3, num_classes=7)
+    return build_network(config, input_shape=(None, None, 3))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_save_and_load(name, tmp_path):
+    keras.utils.set_random_seed(1)
+    model = small(name)
+    expansion = "block_1/expansion_output"
+    model = feature_extractor(model, ["reduction_2", expansion, "logits"])
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    for key, value in model(IMAGES).items():
+        np.testing.assert_array_equal(loaded(IMAGES)[key], value)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_configuration_round_trip(name):
+    model = small(name)
+    copy = keras.Model.from_config(model.get_config())
+    assert [v.path for v in copy.weights] == [v.path for v in model.weights]
+    copy.set_weights(model.get_weights())
+    np.testing.assert_array_equal(copy(IMAGES), model(IMAGES))

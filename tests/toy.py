@@ -1,0 +1,91 @@
+"""A network small enough to train in a test, on real digits, under any strategy."""
+
+import dataclasses
+import functools
+
+import keras
+import tensorflow as tf
+
+from efficientnet_tf import data
+from efficientnet_tf.arch.variants import VARIANTS, model_config
+from efficientnet_tf.config import DataConfig, OptimizerConfig, TrainConfig
+from efficientnet_tf.nn.network import build_network
+from efficientnet_tf.train.ema import ExponentialMovingAverage
+from efficientnet_tf.train.loop import DeviceLoop
+from efficientnet_tf.train.optimizer import build_optimizer
+from efficientnet_tf.train.schedule import build_schedule
+from efficientnet_tf.train.step import TrainStep
+
+BATCH = 16
+DATA = DataConfig(
+    dataset="digits",
+    image_size=32,
+    train_batch_size=BATCH,
+    eval_batch_size=BATCH,
+    min_crop_area=0.6,
+    horizontal_flip=False,
+)
+NO_DROPOUT = {"dropout_rate": 0.0, "survival_prob": None}
+
+
+def toy_config(**overrides):
+    """B0's first three stages at a quarter of the width: five blocks, two with shortcuts."""
+    blocks = VARIANTS["efficientnet-b0"].blocks[:3]
+    return model_config(
+        "efficientnet-b0",
+        **{"blocks": blocks, "width_coefficient": 0.25, "num_classes": 10, **overrides},
+    )
+
+
+def toy_step(strategy, batch_norm_replicas=1, seed=0, **overrides) -> TrainStep:
+    """A step whose initial weights depend on the seed alone."""
+    keras.utils.set_random_seed(seed)
+    rate = build_schedule(OptimizerConfig(base_learning_rate=0.01), BATCH, 10, 100)
+    with strategy.scope():
+        model = build_network(
+            toy_config(**overrides), input_shape=(32, 32, 3), classifier_activation=None
+        )
+        optimizer = build_optimizer(OptimizerConfig(), rate)
+        optimizer.build(model.trainable_variables)
+        ema = ExponentialMovingAverage(model.weights, 0.9999)
+    config = TrainConfig(seed=seed)
+    return TrainStep(model, optimizer, ema, config, BATCH, batch_norm_replicas)
+
+
+def toy_loop(strategy, step: TrainStep, start_step=0, max_steps=8, **data_changes) -> DeviceLoop:
+    """The loop around a step, one row of measures a step."""
+    config = dataclasses.replace(DATA, **data_changes)
+    source = data.open_source(config)
+
+    def pipeline(context):
+        return data.train_dataset(
+            source,
+            config,
+            BATCH // strategy.num_replicas_in_sync,
+            start_step=start_step,
+            shard_index=context.input_pipeline_id,
+            shard_count=context.num_input_pipelines,
+        )
+
+    dataset = strategy.distribute_datasets_from_function(pipeline)
+    return DeviceLoop(strategy, step, dataset, max_steps=max_steps, log_every=1)
+
+
+def toy_losses(strategy, steps, batch_norm_replicas=1, **overrides) -> list[float]:
+    """The losses of the first steps of a new network."""
+    step = toy_step(strategy, batch_norm_replicas, **overrides)
+    return [row["loss"] for row in toy_loop(strategy, step).run(steps)]
+
+
+@functools.cache
+def two_cpus() -> tf.distribute.Strategy:
+    """Two replicas on the virtual CPUs that conftest sets up.
+
+    One strategy for the whole process: two of them would mix up their collectives.
+    """
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def one_device() -> tf.distribute.Strategy:
+    """No distribution."""
+    return tf.distribute.get_strategy()
