@@ -251,7 +251,11 @@ class RunConfig:
     """One invocation of the command line.
 
     Attributes:
-      mode: `train_and_eval`, `train` or `eval`.
+      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert` or `summary`.
+      given: the fields of `data` that flags set; what trained weights or the data say fills in the
+        others.
+      arguments: what follows the flags: pictures to predict, the target of a conversion.
+      output_json: where predictions go.
       export_dir: where a SavedModel goes at the end of training; None for none.
       batch_norm_batch_size: examples normalised together under LARS.
       flags_text: the flags as a flagfile, kept beside the results.
@@ -263,6 +267,9 @@ class RunConfig:
     optimizer: OptimizerConfig
     train: TrainConfig
     distribution: DistributionConfig
+    given: frozenset[str] = frozenset()
+    arguments: tuple[str, ...] = ()
+    output_json: str | None = None
     export_dir: str | None = None
     batch_norm_batch_size: int = 128
     flags_text: str = ""
