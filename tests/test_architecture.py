@@ -24,7 +24,9 @@ ALLOWED = {
     "train": {"config", "arch", "nn", "progress"},
     "evaluate": {"progress"},
     "run_folder": {"config"},
-    "applications": {"config", "arch", "nn", "weights"},
+    "build": {"config", "arch", "nn", "weights"},
+    "applications": {"arch", "build"},
+    "imagenet": {"config", "arch"},
     "flags": {"config", "arch"},
     "run": {"config", "data", "nn", "train", "weights", "evaluate", "picture", "run_folder"},
     "command_line": {"flags", "config", "run"},
@@ -45,7 +47,6 @@ RESERVED = {
                 "run",
                 "run_folder",
                 "command_line",
-                "applications",
             ]
         ),
     },
