@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from absl import app
+from absl import app, logging
 from absl import flags as absl_flags
 
 from efficientnet_tf import flags
@@ -15,6 +15,8 @@ from efficientnet_tf.config import UserError
 
 def main(_) -> None:
     """Reads the flags, then hands over to the run; nothing is loaded before the flags are good."""
+    if not absl_flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # below it, TensorFlow logs every save
     try:
         config = flags.run_config()
         with _quiet_start():

@@ -8,8 +8,9 @@ from the original (its defaults stand otherwise):
 """
 
 import os
+import sys
 
-from absl import flags, logging
+from absl import flags
 
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import (
@@ -162,6 +163,7 @@ def run_config() -> RunConfig:
         FLAGS.model_name,
         **{name: FLAGS[name].value for name in _OVERRIDES if FLAGS[name].value is not None},
     )
+    _mention_what_has_no_effect()
     dataset = FLAGS.dataset or ("tfrecord" if FLAGS.data_dir else "synthetic")
     return RunConfig(
         mode=FLAGS.mode,
@@ -172,7 +174,7 @@ def run_config() -> RunConfig:
         distribution=_distribution_config(),
         export_dir=FLAGS.export_dir,
         batch_norm_batch_size=FLAGS.batch_norm_batch_size,
-        flags_text=FLAGS.flags_into_string(),
+        flags_text=_flagfile(),
     )
 
 
@@ -258,6 +260,18 @@ def _check() -> None:
         raise UserError(f"--input_image_size={size} must be at least {_MIN_IMAGE_SIZE}")
     if FLAGS.data_format not in ("channels_last", "channels_first"):
         raise UserError(f"--data_format={FLAGS.data_format}: channels_last or channels_first")
+
+
+def _mention_what_has_no_effect() -> None:
     for name, default, why in _WITHOUT_EFFECT:
         if FLAGS[name].present and FLAGS[name].value != default:
-            logging.warning("--%s has no effect here: %s", name, why)
+            print(f"note: --{name} has no effect: {why}", file=sys.stderr)
+
+
+def _flagfile() -> str:
+    """The flags of this run: those given as a flagfile, the others as comments in it."""
+    lines = []
+    for flag in sorted(FLAGS.flags_by_module_dict()[__name__], key=lambda flag: flag.name):
+        if flag.value is not None:
+            lines.append(f"{'' if flag.present else '# '}{flag.serialize()}")
+    return "\n".join(sorted(lines, key=lambda line: line.startswith("#"))) + "\n"

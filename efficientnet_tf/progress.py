@@ -29,7 +29,7 @@ class Progress:
         self.title, self.target, self.unit = title, target, unit
         self.images_per_unit = images_per_unit
         self._start, self._began = start, time.perf_counter()
-        self._printed, self._count = self._began, start
+        self._printed = 0.0
         self._bar = self._warm = None
         if sys.stdout.isatty():
             print(title)
@@ -38,7 +38,6 @@ class Progress:
     def update(self, count: int, **values: float) -> None:
         """Reports that `count` units are done in all; `values` are shown as they are."""
         now = time.perf_counter()
-        self._count = count
         pace = (count - self._start) / max(now - self._began, 1e-9)
         if self._warm is None:
             # The first call compiles; the pace that matters is that of the others.

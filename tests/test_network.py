@@ -20,7 +20,7 @@ def build(**options):
 
 
 def test_initial_weights_are_the_originals():
-    """Normal with variance 2 / (k k out), depthwise 2 / (k k), dense uniform +-1 / sqrt(classes)."""
+    """Normal with variance 2 / (k k out), depthwise 2 / (k k); dense +-1 / sqrt(classes)."""
     keras.utils.set_random_seed(0)
     model = build_network(model_config("efficientnet-b0", num_classes=100), include_top=True)
     weights = {v.path: v.numpy() for v in model.weights}

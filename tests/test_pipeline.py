@@ -1,6 +1,7 @@
 """The stream of batches: order, resumption, splitting, sharding."""
 
-from itertools import islice
+import dataclasses
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -30,7 +31,13 @@ KINDS = ["digits", "tfrecord", "cached"]
 
 def take(config, count, batch_size=8, **where):
     dataset = data.train_dataset(data.open_source(config), config, batch_size, **where)
-    return [tf.nest.map_structure(np.asarray, batch) for batch in islice(dataset, count)]
+    return [tf.nest.map_structure(np.asarray, batch) for batch in dataset.take(count)]
+
+
+@pytest.fixture(scope="module")
+def whole(imagenet):
+    """The first nine batches of every kind: three epochs."""
+    return {kind: take(config, 9) for kind, config in configs(imagenet).items()}
 
 
 def assert_equal(actual, expected):
@@ -42,17 +49,15 @@ def assert_equal(actual, expected):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_resumed_run_sees_the_batches_of_the_uninterrupted_one(imagenet, kind):
+@pytest.mark.parametrize("start", [1, 7])
+def test_a_resumed_run_sees_the_batches_of_the_uninterrupted_one(imagenet, whole, kind, start):
     config = configs(imagenet)[kind]
-    whole = take(config, 9)
-    for start in (1, 3, 7):
-        assert_equal(take(config, 9 - start, start_step=start), whole[start:])
+    assert_equal(take(config, 9 - start, start_step=start), whole[kind][start:])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_small_batches_hold_the_examples_of_the_large_one(imagenet, kind):
-    config = configs(imagenet)[kind]
-    assert_equal(take(config, 8, batch_size=4), take(config, 4, batch_size=8))
+def test_small_batches_hold_the_examples_of_the_large_one(imagenet, whole, kind):
+    assert_equal(take(configs(imagenet)[kind], 8, batch_size=4), whole[kind][:4])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,46 +65,53 @@ def test_every_epoch_has_every_example_in_a_new_order(imagenet, kind):
     config = configs(imagenet)[kind]
     if kind == "digits":
         config = DataConfig(dataset="digits", image_size=32)
-    size = data.open_source(config).num_train_images
-    images = [batch["image"] for batch in take(config, 2, batch_size=size)]
-    labels = [batch["label"].argmax(1) for batch in take(config, 2, batch_size=size)]
-    assert not np.array_equal(*labels) and not np.array_equal(*images)
-    np.testing.assert_array_equal(*[np.sort(epoch) for epoch in labels])
-    if kind != "digits":
-        assert sorted(labels[0]) == list(range(23))
+    source = data.open_source(config)
+    size = source.num_train_images
+    epochs = list(source.train_stream(0, 0, 0, 1).batch(size).take(3))
+    assert [set(epoch["epoch"].numpy()) for epoch in epochs] == [{0}, {1}, {2}]
+    orders = [names(source, epoch["raw"], size) for epoch in epochs]
+    assert len(set(map(tuple, orders))) == 3
+    assert all(sorted(order) == sorted(set(orders[0])) for order in orders)
+
+
+def names(source, raws, count):
+    """What a source calls the examples of a batch of its stream."""
+    return [
+        source.name_train(tf.nest.map_structure(lambda part, i=i: part[i], raws)).numpy()
+        for i in range(count)
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_seed_decides_everything(imagenet, kind):
-    config = configs(imagenet)[kind]
-    assert_equal(take(config, 3), take(config, 3))
-    other = DataConfig(**{**config.__dict__, "seed": 1})
-    assert not np.array_equal(take(config, 1)[0]["label"], take(other, 1)[0]["label"])
+def test_another_seed_gives_another_order(imagenet, whole, kind):
+    config = dataclasses.replace(configs(imagenet)[kind], seed=1)
+    assert not np.array_equal(take(config, 1)[0]["label"], whole[kind][0]["label"])
 
 
-def test_shards_of_an_indexed_source_make_up_the_unsharded_stream(imagenet):
+def test_shards_of_an_indexed_source_make_up_the_unsharded_stream(imagenet, whole):
     config = configs(imagenet)["digits"]
-    whole = take(config, 6)
-    parts = [take(config, 6, batch_size=4, shard_index=i, shard_count=2) for i in (0, 1)]
-    for batch, *halves in zip(whole, *parts, strict=True):
-        for i, half in enumerate(halves):
+    for i in (0, 1):
+        where = {"batch_size": 4, "shard_index": i, "shard_count": 2}
+        part = take(config, 6, **where)
+        for batch, half in zip(whole["digits"], part, strict=False):
             np.testing.assert_array_equal(batch["image"][i::2], half["image"])
-    resumed = take(config, 2, batch_size=4, shard_index=1, shard_count=2, start_step=4)
-    assert_equal(resumed, parts[1][4:])
+        assert_equal(take(config, 2, start_step=4, **where), part[4:])
 
 
 @pytest.mark.parametrize("kind", ["tfrecord", "cached"])
 @pytest.mark.parametrize("shard_count", [2, 5])
 def test_record_shards_share_an_epoch_without_overlap(imagenet, kind, shard_count):
-    config = configs(imagenet)[kind]
+    source = data.open_source(configs(imagenet)[kind])
     per_epoch = 23 // shard_count
-    labels = [
-        take(config, 1, per_epoch, shard_index=i, shard_count=shard_count)[0]["label"].argmax(1)
-        for i in range(shard_count)
-    ]
-    if shard_count == 2:  # whole files; the longer share leaves out what the shorter lacks
-        assert not set(labels[0]) & set(labels[1])
-    assert len(set(np.concatenate(labels))) >= 23 - shard_count
+    seen, draws = [], []
+    for shard in range(shard_count):
+        epoch = next(iter(source.train_stream(0, 0, shard, shard_count).batch(per_epoch)))
+        seen.append(set(names(source, epoch["raw"], per_epoch)))
+        draws += epoch["index"].numpy().tolist()
+    # Two hosts have whole files: the longer share leaves out what the shorter lacks.
+    assert all(not one & other for one, other in combinations(seen, 2))
+    assert shard_count == 2 or len(set.union(*seen)) == 5 * per_epoch
+    assert len(set(draws)) == len(draws) == shard_count * per_epoch
 
 
 def test_the_cache_replaces_the_files_after_the_first_epoch(tmp_path):
@@ -131,3 +143,28 @@ def test_a_background_class_shifts_labels_by_one():
     expected = [int(source.read_eval(i).label) + 1 for i in range(40)]
     np.testing.assert_array_equal(batch["label"], expected)
     assert take(config, 1)[0]["label"].shape == (8, 11)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment_name": "autoaugment"},
+        {"augment_name": "randaugment", "random_erasing": 0.5},
+        {"mixup_alpha": 0.2, "cutmix_alpha": 1.0},
+    ],
+)
+def test_augmentation_changes_pictures_and_resumes_exactly(changes):
+    digits = {"dataset": "digits", "image_size": 32, "train_batch_size": 8}
+    config = DataConfig(**digits, **changes)
+    whole = take(config, 3)
+    assert_equal(take(config, 1, start_step=2), whole[2:])
+    plain = take(DataConfig(**digits), 3)
+    changed = [
+        not np.array_equal(image, other)
+        for batch, bare in zip(whole, plain, strict=True)
+        for image, other in zip(batch["image"], bare["image"], strict=True)
+    ]
+    assert sum(changed) > 12
+    for batch in whole:
+        assert batch["image"].shape == (8, 32, 32, 3)
+        np.testing.assert_allclose(batch["label"].sum(1), 1, rtol=1e-6)

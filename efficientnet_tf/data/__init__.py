@@ -1,6 +1,7 @@
 """The data room: sources, decoding, augmentation, and the pipeline that joins them."""
 
 from efficientnet_tf.data.autoaugment import AutoAugment
+from efficientnet_tf.data.failures import explain
 from efficientnet_tf.data.layer import Augmentation
 from efficientnet_tf.data.pipeline import eval_dataset, train_dataset
 from efficientnet_tf.data.randaugment import RandAugment
@@ -11,6 +12,7 @@ __all__ = [
     "AutoAugment",
     "RandAugment",
     "eval_dataset",
+    "explain",
     "open_source",
     "train_dataset",
 ]

@@ -42,14 +42,20 @@ class RunCheckpoints:
     def __init__(self, directory, model, optimizer, ema, max_to_keep):
         self.directory = directory
         self._checkpoint = tf.train.Checkpoint(**_state(model, optimizer, ema))
-        _repair_state_file(directory)
+        _drop_invalid_state_file(directory)
+        self._max_to_keep = max_to_keep
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, directory, max_to_keep, checkpoint_name="ckpt"
         )
 
     def save(self, step: int) -> str:
         """Writes the checkpoint of `step` and returns its prefix."""
-        return self._manager.save(checkpoint_number=step)
+        prefix = self._manager.save(checkpoint_number=step)
+        # The manager forgets what it does not find in the `checkpoint` file.
+        for old in find_checkpoints(self.directory)[self._max_to_keep :]:
+            for path in tf.io.gfile.glob(f"{old}.*"):
+                tf.io.gfile.remove(path)
+        return prefix
 
     def restore_latest(self) -> int:
         """Loads the newest readable checkpoint; its step, or 0 where there is none.
@@ -60,9 +66,9 @@ class RunCheckpoints:
         prefixes = find_checkpoints(self.directory)
         for prefix in prefixes:
             try:
-                self._checkpoint.read(prefix).assert_consumed()
+                self._checkpoint.restore(prefix).assert_consumed()
                 return checkpoint_step(prefix)
-            except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError):
+            except (tf.errors.OpError, IndexError):  # damaged, truncated, or a part is missing
                 print(f"{prefix}: unreadable, trying the one before", flush=True)
             except (AssertionError, ValueError) as error:
                 raise UserError(
@@ -84,14 +90,12 @@ def _state(model, optimizer, ema):
     return state
 
 
-def _repair_state_file(directory):
-    """Tells TensorFlow of the checkpoints that are there, so that it also deletes old ones."""
-    prefixes = find_checkpoints(directory)
-    known = tf.train.get_checkpoint_state(directory)
-    if prefixes and (not known or known.model_checkpoint_path != prefixes[0]):
-        tf.compat.v1.train.update_checkpoint_state(
-            directory, prefixes[0], all_model_checkpoint_paths=prefixes[::-1]
-        )
+def _drop_invalid_state_file(directory):
+    """An empty or damaged `checkpoint` file says nothing and stops TensorFlow's manager."""
+    try:
+        tf.train.get_checkpoint_state(directory)
+    except ValueError:
+        tf.io.gfile.remove(f"{directory}/checkpoint")
 
 
 def load_run_weights(model, prefix: str, ema: bool = True) -> str:

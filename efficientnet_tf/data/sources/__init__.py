@@ -1,16 +1,18 @@
-"""The data sources by name. A new one is a file here and a row in the table."""
+"""The data sources by name: a file here and a row in the table each; other names are tfds's."""
 
 import importlib
 
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data import preprocess
-from efficientnet_tf.data.sources.source import BatchSource, Example, Source, StreamSource
+from efficientnet_tf.data.sources.source import BatchSource, Picture, Source, StreamSource
 
-__all__ = ["BatchSource", "Example", "Source", "StreamSource", "open_source"]
+__all__ = ["BatchSource", "Picture", "Source", "StreamSource", "open_source"]
 
 # Imported when named: scikit-learn and tfds take seconds.
+_TFDS = ("tfds", "TFDSSource")
 _SOURCES = {
     "tfrecord": ("tfrecord", "TFRecordSource"),
+    "folder": ("folder", "FolderSource"),
     "digits": ("digits", "DigitsSource"),
     "synthetic": ("synthetic", "SyntheticSource"),
 }
@@ -24,7 +26,7 @@ def open_source(config: DataConfig) -> Source:
       UserError: no such data set, nothing usable under `data_dir`, or a setting out of range.
     """
     _check(config)
-    module, source_class = _SOURCES[config.dataset]
+    module, source_class = _SOURCES.get(config.dataset, _TFDS)
     module = importlib.import_module(f"{__name__}.{module}")
     source = getattr(module, source_class)(config)
     if config.num_classes not in (None, source.num_classes, source.num_classes + 1):
@@ -42,3 +44,7 @@ def _check(config: DataConfig) -> None:
         raise UserError(f"--resize_method={config.resize_method}: bicubic or bilinear")
     if not 0 < config.min_crop_area <= 1:
         raise UserError(f"--min_crop_area={config.min_crop_area} is not in (0, 1]")
+    if config.augment_name not in (None, "", "autoaugment", "randaugment"):
+        raise UserError(f"--augment_name={config.augment_name}: autoaugment or randaugment")
+    if config.tf_data_service and config.max_bad_examples:
+        raise UserError("--max_bad_examples counts in one process, not with --tf_data_service")

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
-from efficientnet_tf.data.sources.source import Example, IndexedSource
+from efficientnet_tf.data.sources.source import IndexedSource, Picture
 
 _BORDER = 1
 _SCALE = 4
@@ -35,11 +35,17 @@ class DigitsSource(IndexedSource):
         self._eval = images[order[held_out]], labels[order[held_out]]
         self.train_size, self.eval_size = len(self._train[1]), len(self._eval[1])
 
-    def read_train(self, raw) -> Example:
-        return _pick(self._train, raw, "training")
+    def read_train(self, raw) -> Picture:
+        return _pick(self._train, raw)
 
-    def read_eval(self, raw) -> Example:
-        return _pick(self._eval, raw, "evaluation")
+    def read_eval(self, raw) -> Picture:
+        return _pick(self._eval, raw)
+
+    def name_train(self, raw) -> tf.Tensor:
+        return tf.strings.join(["digits: training image ", tf.strings.as_string(raw)])
+
+    def name_eval(self, raw) -> tf.Tensor:
+        return tf.strings.join(["digits: evaluation image ", tf.strings.as_string(raw)])
 
 
 def _load() -> tuple[np.ndarray, np.ndarray]:
@@ -57,10 +63,6 @@ def _load() -> tuple[np.ndarray, np.ndarray]:
     return images[..., None], digits.target.astype(np.int32)
 
 
-def _pick(split, index, kind) -> Example:
+def _pick(split, index) -> Picture:
     images, labels = split
-    return Example(
-        image=tf.tile(tf.gather(images, index), [1, 1, 3]),
-        label=tf.gather(labels, index),
-        name=tf.stack([f"digits, {kind} image", tf.strings.as_string(index)]),
-    )
+    return Picture(tf.tile(tf.gather(images, index), [1, 1, 3]), tf.gather(labels, index))

@@ -13,13 +13,16 @@ from functools import cached_property
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.sources.framing import read_past_damage
 from efficientnet_tf.data.sources.shards import count_records
-from efficientnet_tf.data.sources.source import Example, StreamSource
+from efficientnet_tf.data.sources.source import Picture, StreamSource
 
 _READ_BUFFER_BYTES = 8 << 20
 _SHARDS_AT_ONCE = 16
 # About 230 MB of ImageNet. The original had 1,024 behind 64 shards at once.
 _SHUFFLE_RECORDS = 2048
+_HOLD_OUT_EVERY = 10
+_DAMAGED = b"\xff"  # not a protocol buffer
 
 
 class RecordSource(StreamSource):
@@ -27,27 +30,51 @@ class RecordSource(StreamSource):
 
     Raw elements: `{"record": string, "file": string, "number": int64}`, the number counting from 0
     within the file.
+
+    Attributes:
+      train_shards, eval_shards: paths; [] for a split that is not there.
+      hold_out: both are the same files, and every tenth record of each is for evaluation.
+      shard_sizes: records that each file should hold, None if nobody has announced it.
     """
 
-    def __init__(self, config: DataConfig, train_shards: list[str], eval_shards: list[str]):
+    shard_sizes: dict[str, int] | None = None
+
+    def __init__(
+        self,
+        config: DataConfig,
+        train_shards: list[str],
+        eval_shards: list[str],
+        hold_out: bool = False,
+    ):
         self._config = config
         self.train_shards, self.eval_shards = train_shards, eval_shards
+        self.hold_out = hold_out
 
     @abc.abstractmethod
-    def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The encoded picture, a scalar string, and the class, 0-based int32."""
+    def parse(self, record: tf.Tensor) -> Picture:
+        """One serialized record, a scalar string, read."""
 
     @cached_property
     def num_train_images(self) -> int | None:
         if self._config.num_train_images or not self.train_shards:
             return self._config.num_train_images
-        return sum(count_records(self.train_shards).values())
+        held_out = self._count_held_out(self.train_shards) if self.hold_out else 0
+        return self._count(self.train_shards) - held_out
 
     @cached_property
     def num_eval_images(self) -> int | None:
         if self._config.num_eval_images or not self.eval_shards:
             return self._config.num_eval_images
-        return sum(count_records(self.eval_shards).values())
+        count = self._count_held_out if self.hold_out else self._count
+        return count(self.eval_shards)
+
+    def _count(self, shards: list[str]) -> int:
+        sizes = self.shard_sizes or count_records(shards)
+        return sum(sizes[path] for path in shards)
+
+    def _count_held_out(self, shards: list[str]) -> int:
+        sizes = self.shard_sizes or count_records(shards)
+        return sum(-(-sizes[path] // _HOLD_OUT_EVERY) for path in shards)
 
     def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
         if not self.train_shards:
@@ -62,10 +89,15 @@ class RecordSource(StreamSource):
             def tag(index, raw):
                 return {"raw": raw, "epoch": epoch, "index": index * num_shards + shard}
 
-            return shuffled(epoch).enumerate().map(tag)
+            return (
+                shuffled(epoch)
+                .enumerate()
+                .skip(tf.where(epoch == first, tf.constant(skipped, tf.int64), 0))
+                .map(tag)
+            )
 
-        first, skipped = divmod(start // num_shards, size)
-        return tf.data.Dataset.range(first, tf.int64.max).flat_map(one_epoch).skip(skipped)
+        first, skipped = (tf.constant(n, tf.int64) for n in divmod(start // num_shards, size))
+        return tf.data.Dataset.range(first, tf.int64.max).flat_map(one_epoch)
 
     def _read_epochs(self, seed, size, shard, num_shards):
         """A function from the epoch to its shuffled records, read from disk each time."""
@@ -73,14 +105,16 @@ class RecordSource(StreamSource):
         def one_epoch(epoch):
             key = tf.stack([tf.constant(seed, tf.int64), epoch])
             shards = tf.random.experimental.stateless_shuffle(self.train_shards, key)
-            records = _epoch_records(shards, size, shard, num_shards)
+            records = self._epoch_records(shards, size, shard, num_shards)
             return records.shuffle(_SHUFFLE_RECORDS, seed=_mix(seed, epoch))
 
         return one_epoch
 
     def _cached_epochs(self, seed, size, shard, num_shards):
         """The same from memory: the shards stay with their host, the buffer is the whole epoch."""
-        records = _epoch_records(tf.constant(self.train_shards), size, shard, num_shards).cache()
+        records = self._epoch_records(
+            tf.constant(self.train_shards), size, shard, num_shards
+        ).cache()
         return lambda epoch: records.shuffle(size, seed=_mix(seed, epoch))
 
     def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
@@ -89,50 +123,69 @@ class RecordSource(StreamSource):
                 f"--data_dir={self._config.data_dir} has no validation shards, validation-*; "
                 "--holdout_shards=N evaluates on N training shards"
             )
-        limit = self._config.num_eval_images
         shards = tf.constant(self.eval_shards)
         # A limit counts over all hosts, so then every host has to count along.
-        if limit is None and len(self.eval_shards) >= num_shards:
-            records = _read(shards[shard::num_shards])
+        if num_shards > 1 and not self._config.num_eval_images and len(shards) >= num_shards:
+            records = self._read(shards[shard::num_shards], held_out=True)
         else:
-            records = _read(shards)
-            if limit is not None:
+            records = self._read(shards, held_out=True)
+            if limit := self._config.num_eval_images or (self.shard_sizes and self.num_eval_images):
                 records = records.take(limit).apply(tf.data.experimental.assert_cardinality(limit))
             records = records.shard(num_shards, shard)
         return records.cache() if self._config.use_cache else records
 
-    def read_train(self, raw) -> Example:
-        image, label = self.parse(raw["record"])
-        number = tf.strings.as_string(raw["number"])
-        return Example(image, label, tf.stack([raw["file"], "record", number]))
+    def read_train(self, raw) -> Picture:
+        return self.parse(raw["record"])
 
-    read_eval = read_train
+    def name_train(self, raw) -> tf.Tensor:
+        return tf.strings.join([raw["file"], " record ", tf.strings.as_string(raw["number"])])
 
+    read_eval, name_eval = read_train, name_train
 
-def _epoch_records(shards: tf.Tensor, size: int, shard: int, num_shards: int) -> tf.data.Dataset:
-    """This host's `size` records of an epoch, in the order of the shards."""
-    if num_shards == 1:
-        records = _read(shards)
-    elif shards.shape[0] >= num_shards:
-        # Shards differ in length by a few records: a host that runs out starts its own again.
-        records = _read(shards[shard::num_shards]).repeat()
-    else:
-        records = _read(shards).shard(num_shards, shard).repeat()
-    return records.take(size).apply(tf.data.experimental.assert_cardinality(size))
+    def _epoch_records(self, shards, size, shard, num_shards):
+        """This host's `size` records of an epoch, in the order of the shards."""
+        if num_shards == 1:
+            records = self._read(shards, held_out=False)
+        elif shards.shape[0] >= num_shards:
+            # Shards differ in length by a few records: a host that runs out starts its own again.
+            records = self._read(shards[shard::num_shards], held_out=False).repeat()
+        else:
+            records = self._read(shards, held_out=False).shard(num_shards, shard).repeat()
+        return records.take(size).apply(tf.data.experimental.assert_cardinality(size))
 
-
-def _read(shards: tf.Tensor) -> tf.data.Dataset:
-    def read_shard(path):
-        records = tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
-        return records.enumerate().map(
-            lambda number, record: {"record": record, "file": path, "number": number}
+    def _read(self, shards: tf.Tensor, held_out: bool) -> tf.data.Dataset:
+        records = tf.data.Dataset.from_tensor_slices(shards).interleave(
+            _read_past_damage if self._config.max_bad_examples else _read_strictly,
+            cycle_length=_SHARDS_AT_ONCE,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
+        if self.hold_out:
+            records = records.filter(lambda raw: (raw["number"] % _HOLD_OUT_EVERY == 0) == held_out)
+        return records
 
-    return tf.data.Dataset.from_tensor_slices(shards).interleave(
-        read_shard,
-        cycle_length=_SHARDS_AT_ONCE,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+
+def _read_strictly(path: tf.Tensor) -> tf.data.Dataset:
+    records = tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
+    return _numbered(records, path)
+
+
+def _read_past_damage(path: tf.Tensor) -> tf.data.Dataset:
+    """A damaged record becomes one that cannot be parsed: a bad example like any other.
+
+    The file is read once more before, in its first epoch, to find the damage.
+    """
+    intact, rest = tf.numpy_function(
+        lambda path: read_past_damage(path.decode(), _DAMAGED), [path], [tf.int64, tf.string]
+    )
+    start = tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES).take(intact)
+    rest = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rest, [None]))
+    return _numbered(start.concatenate(rest), path)
+
+
+def _numbered(records: tf.data.Dataset, path: tf.Tensor) -> tf.data.Dataset:
+    return records.enumerate().map(
+        lambda number, record: {"record": record, "file": path, "number": number}
     )
 
 

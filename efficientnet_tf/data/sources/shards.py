@@ -2,15 +2,14 @@
 
 import os
 import re
-import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.data.sources.framing import read_record, walk
 
 _SHARD_NAME = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})$")
-_LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4
 _NAMED_AT_MOST = 3
 _COUNTING_THREADS = 16
 
@@ -23,49 +22,53 @@ def find_shards(data_dir: str, split: str) -> list[str]:
     """
     names = [name for name in tf.io.gfile.listdir(data_dir) if name.startswith(f"{split}-")]
     shards = {name: match for name in names if (match := _SHARD_NAME.match(name))}
-    totals = {int(match["total"]) for match in shards.values()}
+    totals = sorted({int(match["total"]) for match in shards.values()})
     if len(totals) > 1:
         raise UserError(
-            f"--data_dir={data_dir} mixes {split} sets of {' and '.join(map(str, sorted(totals)))} "
-            "shards; keep one"
+            f"--data_dir={data_dir} mixes {split} sets of {' and '.join(map(str, totals))} shards; "
+            "keep one"
         )
     for total in totals:
         expected = [f"{split}-{number:05}-of-{total:05}" for number in range(total)]
         missing = [name for name in expected if name not in shards]
         if missing:
-            raise UserError(f"--data_dir={data_dir}: {len(missing)} of {total} {split} shards are "
-                            f"missing: {_shorten(missing)}")  # fmt: skip
+            more = len(missing) - _NAMED_AT_MOST
+            raise UserError(
+                f"--data_dir={data_dir}: {len(missing)} of {total} {split} shards are missing: "
+                + ", ".join(missing[:_NAMED_AT_MOST])
+                + (f" and {more} more" if more > 0 else "")
+            )
     return [os.path.join(data_dir, name) for name in sorted(shards)]
 
 
 def count_records(paths: list[str]) -> dict[str, int]:
-    """Records in each shard, by walking from length to length without reading what lies between.
+    """Records in each shard, damaged ones included; reads their headers only."""
+    return _count(paths, lambda frame: True)
 
-    Raises:
-      UserError: a shard ends inside a record.
-    """
+
+def count_whole_records(paths: list[str]) -> dict[str, int]:
+    """The same without those that the end of the file cuts."""
+    return _count(paths, lambda frame: frame.plausible)
+
+
+def _count(paths, counts):
+    def count(path):
+        return sum(counts(frame) for frame in walk(path))
+
     with ThreadPoolExecutor(_COUNTING_THREADS) as pool:
-        return dict(zip(paths, pool.map(_count, paths), strict=True))
+        return dict(zip(paths, pool.map(count, paths), strict=True))
 
 
-def _count(path: str) -> int:
-    size = tf.io.gfile.stat(path).length
-    count = offset = 0
-    with tf.io.gfile.GFile(path, "rb") if "://" in path else open(path, "rb") as shard:
-        while offset < size:
-            shard.seek(offset)
-            header = shard.read(_LENGTH_BYTES)
-            if len(header) == _LENGTH_BYTES:
-                (length,) = struct.unpack("<Q", header)
-                offset += _LENGTH_BYTES + length + 2 * _CHECKSUM_BYTES
-            if len(header) < _LENGTH_BYTES or offset > size:
-                raise UserError(
-                    f"{path} is damaged or cut short: record {count} runs past the end of the file"
-                )
-            count += 1
-    return count
+def locate(paths: list[str], offset: int) -> tuple[str, int] | None:
+    """Path and number of the record that TensorFlow refused, given the byte it reports.
 
-
-def _shorten(names: list[str]) -> str:
-    more = len(names) - _NAMED_AT_MOST
-    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    That is the record's first where its header is damaged, else its content's.
+    """
+    for path in paths:
+        for number, frame in enumerate(walk(path)):
+            at_offset = offset in (frame.offset, frame.content)
+            if at_offset and read_record(path, frame) is None:
+                return path, number
+            if frame.offset > offset:
+                break
+    return None

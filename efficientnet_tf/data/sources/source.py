@@ -11,19 +11,19 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 
+_BLOCK = 64
 
-class Example(NamedTuple):
-    """One example, read but not decoded.
+
+class Picture(NamedTuple):
+    """A labelled picture, read but not decoded.
 
     Attributes:
       image: scalar string with an encoded picture, or uint8 `[height, width, 3]`.
       label: int32 scalar class, 0-based; -1 is the background of ImageNet records.
-      name: string `[n]`, what to call it in a message: a file, or a shard and a record number.
     """
 
     image: tf.Tensor
     label: tf.Tensor
-    name: tf.Tensor
 
 
 class Source(abc.ABC):
@@ -90,12 +90,20 @@ class StreamSource(Source):
         """Every evaluation example once over all shards, as raw elements for `read_eval`."""
 
     @abc.abstractmethod
-    def read_train(self, raw) -> Example:
+    def read_train(self, raw) -> Picture:
         """One raw element of the training stream, read."""
 
     @abc.abstractmethod
-    def read_eval(self, raw) -> Example:
+    def read_eval(self, raw) -> Picture:
         """One raw element of the evaluation stream, read."""
+
+    @abc.abstractmethod
+    def name_train(self, raw) -> tf.Tensor:
+        """What to call it in a message, a scalar string: a file, or a shard and a record."""
+
+    @abc.abstractmethod
+    def name_eval(self, raw) -> tf.Tensor:
+        """The same for the evaluation stream."""
 
 
 class IndexedSource(StreamSource):
@@ -131,7 +139,13 @@ class IndexedSource(StreamSource):
             raw = tf.random.experimental.index_shuffle(index, key, self.train_size - 1)
             return {"raw": raw, "epoch": epoch, "index": index}
 
-        return tf.data.Dataset.range(start + shard, tf.int64.max, num_shards).map(place)
+        # In blocks, because a tf.data service asks for them one by one.
+        block = num_shards * _BLOCK
+        blocks = tf.data.Dataset.range(start + shard, tf.int64.max - block, block)
+        positions = blocks.flat_map(
+            lambda first: tf.data.Dataset.range(first, first + block, num_shards)
+        )
+        return positions.map(place)
 
     def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
         return tf.data.Dataset.range(shard, self.num_eval_images, num_shards)

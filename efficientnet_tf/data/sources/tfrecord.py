@@ -5,11 +5,13 @@ import tensorflow as tf
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.shards import find_shards
+from efficientnet_tf.data.sources.source import Picture
 
 IMAGENET_CLASSES = 1000
+# With defaults that are errors later on, where the record can be named.
 _FEATURES = {
-    "image/encoded": tf.io.FixedLenFeature([], tf.string),
-    "image/class/label": tf.io.FixedLenFeature([], tf.int64),
+    "image/encoded": tf.io.FixedLenFeature([], tf.string, ""),
+    "image/class/label": tf.io.FixedLenFeature([], tf.int64, -1),
 }
 
 
@@ -40,10 +42,10 @@ class TFRecordSource(RecordSource):
         has_background = config.num_classes == IMAGENET_CLASSES + 1
         self.num_classes = IMAGENET_CLASSES if has_background else config.num_classes or 1000
 
-    def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def parse(self, record: tf.Tensor) -> Picture:
         features = tf.io.parse_single_example(record, _FEATURES)
         label = tf.cast(features["image/class/label"], tf.int32)
-        return features["image/encoded"], label - self.first_label
+        return Picture(features["image/encoded"], label - self.first_label)
 
 
 def _hold_out(train: list[str], count: int) -> tuple[list[str], list[str]]:

@@ -1,0 +1,74 @@
+"""`EfficientNetB0()` and its siblings, one for every row of `arch.variants`.
+
+Names and arguments are those of `keras.applications`; `build.build_model` takes more of them.
+"""
+
+from typing import Any
+
+import keras
+
+from efficientnet_tf.arch.variants import VARIANTS
+from efficientnet_tf.build import build_model
+
+_DOC = """{class_name}: the network `{model_name}`, {size} x {size} pixels, {classes} classes.
+
+    The arguments are those of `keras.applications`; `build_model` has more.
+
+    Args:
+      include_top: end in the classifier.
+      weights: None, a published set (`imagenet`, ...) or a path; see `build_model`.
+      input_tensor: a Keras tensor [N, H, W, C] to build on.
+      input_shape: `(H, W, C)`. Images are RGB in 0..255; the normalisation is inside.
+      pooling: without the top, `avg`, `max` or None for a feature map.
+      classes: width of the classifier; the weights' or the variant's own by default.
+      classifier_activation: None for logits.
+      name: of the Keras model.
+    """
+
+
+def _class_name(model_name: str) -> str:
+    """`efficientnet-edgetpu-S` -> `EfficientNetEdgeTPUS`, `efficientnetv2-b0` -> `...V2B0`."""
+    spelled = {"edgetpu": "EdgeTPU", "condconv": "CondConv", "tpu": "TPU", "gpu": "GPU", "xl": "XL"}
+    words = model_name.removeprefix("efficientnet").strip("-").split("-")
+    return "EfficientNet" + "".join(spelled.get(word, word.title()) for word in words)
+
+
+def _constructor(model_name: str) -> Any:
+    """The function that `keras.applications` would have for a variant."""
+
+    def construct(
+        include_top: bool = True,
+        weights: str | None = None,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, int | None, int] | None = None,
+        pooling: str | None = None,
+        classes: int | None = None,
+        classifier_activation: str | None = "softmax",
+        name: str | None = None,
+    ) -> keras.Model:
+        return build_model(
+            model_name,
+            classes,
+            weights,
+            include_top=include_top,
+            input_tensor=input_tensor,
+            input_shape=input_shape,
+            pooling=pooling,
+            classifier_activation=classifier_activation,
+            name=name,
+        )
+
+    config, class_name = VARIANTS[model_name], _class_name(model_name)
+    construct.__name__ = construct.__qualname__ = class_name
+    construct.__doc__ = _DOC.format(
+        class_name=class_name,
+        model_name=model_name,
+        size=config.input_size,
+        classes=config.num_classes,
+    )
+    return construct
+
+
+# {"EfficientNetB0": function, ...}: one for every variant, all of them names of this module.
+CONSTRUCTORS = {_class_name(name): _constructor(name) for name in VARIANTS}
+globals().update(CONSTRUCTORS)

@@ -1,0 +1,72 @@
+"""Errors from inside a running pipeline, in one line for the person at the keyboard."""
+
+import re
+
+import tensorflow as tf
+
+from efficientnet_tf.config import UserError
+from efficientnet_tf.data.guard import BAD_EXAMPLE
+from efficientnet_tf.data.sources.records import RecordSource
+from efficientnet_tf.data.sources.shards import count_whole_records, locate
+from efficientnet_tf.data.sources.source import Source
+
+_BAD_EXAMPLE = re.compile(rf"\[{BAD_EXAMPLE}\] \[(?P<reason>.*?)\] \[(?P<name>.*?)\]\s", re.DOTALL)
+_DAMAGED_RECORD = re.compile(r"(?P<how>corrupted|truncated) record at (?P<offset>\d+)")
+_TOO_FEW = re.compile(r"expected to contain (?P<wanted>\d+) \w+ but contained only (?P<found>\d+)")
+_MISSING_FILE = re.compile(r"(?P<path>\S+); No such file or directory")
+_DECODER = re.compile(r"Invalid (JPEG|PNG|GIF|BMP)|image file format|JPEG|Could not parse example")
+
+
+def explain(error: BaseException, source: Source | None = None) -> UserError | None:
+    """What went wrong with the data, if this error came from a data set of ours.
+
+    Args:
+      error: what iterating a data set raised, directly or out of a `tf.function`.
+      source: where the data came from; with it a damaged shard is found and named.
+
+    Returns:
+      A one-line error to raise in its place, None if this is about something else.
+    """
+    if isinstance(error, UserError) or not isinstance(error, tf.errors.OpError):
+        return None
+    message = f"{error.message} "
+    if match := _BAD_EXAMPLE.search(message):
+        return UserError(
+            f"{match['name']} {match['reason']}; repair or remove it, or skip up to N such "
+            "examples an epoch with --max_bad_examples=N"
+        )
+    if match := _DAMAGED_RECORD.search(message):
+        where = _damaged_shard(int(match["offset"]), source)
+        return UserError(
+            f"{where} is {match['how']}: fetch the shard again, or skip up to N records an epoch "
+            "with --max_bad_examples=N"
+        )
+    if match := _TOO_FEW.search(message):
+        return _too_few(int(match["wanted"]), int(match["found"]), source)
+    if match := _MISSING_FILE.search(message):
+        return UserError(f"{match['path']} has disappeared while it was needed")
+    if isinstance(error, tf.errors.InvalidArgumentError) and _DECODER.search(message):
+        return UserError(
+            "an example could not be decoded; --max_bad_examples=1 looks at each more closely, "
+            "names it and skips it"
+        )
+    return None
+
+
+def _damaged_shard(offset: int, source: Source | None) -> str:
+    """The shard and record at a byte offset."""
+    if isinstance(source, RecordSource):
+        found = locate(source.train_shards + source.eval_shards, offset)
+        if found:
+            return f"{found[0]} record {found[1]}"
+    return f"a TFRecord shard, at byte {offset},"
+
+
+def _too_few(wanted: int, found: int, source: Source | None) -> UserError:
+    """Some shard ended early, at a record's end: nothing but the count shows it."""
+    message = f"{found} records where {wanted} were announced: a shard is cut short"
+    if isinstance(source, RecordSource):
+        counts = count_whole_records(source.train_shards + source.eval_shards)
+        shortest = min(counts, key=counts.get)
+        message += f" (the shortest is {shortest} with {counts[shortest]})"
+    return UserError(message + ", or --num_train_images / --num_eval_images is wrong")

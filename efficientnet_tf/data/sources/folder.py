@@ -1,0 +1,118 @@
+"""Pictures in folders named after their class.
+
+Either `train/<class>/…` and `val/<class>/…` (or `validation`, `test`) under `data_dir`, or just
+`<class>/…`. In that case the first fifth of every class is evaluated, its files ordered by the
+SHA-256 of "<class>/<file>": the split is the same on every machine and for every seed.
+
+Classes are the sorted folder names of the training split. Every file that is not hidden counts as
+a picture, whatever its extension, so that a broken one is named rather than overlooked.
+"""
+
+import hashlib
+import os
+
+import tensorflow as tf
+
+from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.sources.source import IndexedSource, Picture
+
+_EVAL_FOLDERS = ("val", "validation", "test")
+_HELD_OUT_SHARE = 1 / 5
+
+# Class name to the paths of its pictures.
+Classes = dict[str, list[str]]
+
+
+class FolderSource(IndexedSource):
+    """Undecoded pictures by path; `use_cache` is left to the operating system's own file cache."""
+
+    name = "folder"
+
+    def __init__(self, config: DataConfig):
+        super().__init__(config)
+        if not config.data_dir or not tf.io.gfile.isdir(config.data_dir):
+            raise UserError(f"--data_dir={config.data_dir} is not a folder of pictures")
+        train, evaluation = _find_splits(config.data_dir)
+        self.label_names = sorted(train or evaluation)
+        self.num_classes = len(self.label_names)
+        unknown = sorted(set(evaluation) - set(self.label_names))
+        if unknown:
+            raise UserError(
+                f"--data_dir={config.data_dir} has pictures of {unknown[0]!r} to evaluate but none "
+                "to train on"
+            )
+        self._train, self._eval = self._flatten(train), self._flatten(evaluation)
+        self.train_size, self.eval_size = len(self._train[0]), len(self._eval[0])
+
+    def _flatten(self, classes: Classes) -> tuple[tf.Tensor, tf.Tensor]:
+        """All paths, string `[n]`, and their classes, int32 `[n]`."""
+        names = [name for name in self.label_names if name in classes]
+        paths = [path for name in names for path in classes[name]]
+        labels = [self.label_names.index(name) for name in names for _ in classes[name]]
+        return tf.constant(paths, tf.string), tf.constant(labels, tf.int32)
+
+    def read_train(self, raw) -> Picture:
+        return Picture(tf.io.read_file(self.name_train(raw)), tf.gather(self._train[1], raw))
+
+    def read_eval(self, raw) -> Picture:
+        return Picture(tf.io.read_file(self.name_eval(raw)), tf.gather(self._eval[1], raw))
+
+    def name_train(self, raw) -> tf.Tensor:
+        return tf.gather(self._train[0], raw)
+
+    def name_eval(self, raw) -> tf.Tensor:
+        return tf.gather(self._eval[0], raw)
+
+
+def _find_splits(data_dir: str) -> tuple[Classes, Classes]:
+    """Training and evaluation pictures; {} for a split that is not there."""
+    folders = _folders(data_dir)
+    evaluation = next((name for name in _EVAL_FOLDERS if name in folders), None)
+    if "train" in folders or evaluation:
+        return (
+            _list_classes(os.path.join(data_dir, "train")) if "train" in folders else {},
+            _list_classes(os.path.join(data_dir, evaluation)) if evaluation else {},
+        )
+    train, held_out = {}, {}
+    for name, files in _list_classes(data_dir).items():
+        files = sorted(files, key=lambda path, name=name: _digest(name, path))
+        count = round(len(files) * _HELD_OUT_SHARE)
+        held_out[name], train[name] = files[:count], files[count:]
+    return train, held_out
+
+
+def _digest(name: str, path: str) -> str:
+    return hashlib.sha256(f"{name}/{os.path.basename(path)}".encode()).hexdigest()
+
+
+def _list_classes(folder: str) -> Classes:
+    names = _folders(folder)
+    if not names:
+        raise UserError(f"{folder} has no folders of pictures, one for each class")
+    classes = {name: _files(os.path.join(folder, name)) for name in names}
+    empty = [name for name in names if not classes[name]]
+    if empty:
+        raise UserError(
+            f"{len(empty)} class folder(s) without a picture, {os.path.join(folder, empty[0])} for "
+            "one: fill or remove"
+        )
+    return classes
+
+
+def _folders(folder: str) -> list[str]:
+    """Sorted names of the folders in a folder; gfile ends some with a slash."""
+    names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    visible = [name for name in names if not name.startswith(".")]
+    return [name for name in visible if tf.io.gfile.isdir(os.path.join(folder, name))]
+
+
+def _files(folder: str) -> list[str]:
+    """Sorted paths of all visible files below a folder."""
+    # gfile asks about every file by itself, which the local walk need not.
+    walk = tf.io.gfile.walk if "://" in folder else os.walk
+    return sorted(
+        os.path.join(parent, name)
+        for parent, _, names in walk(folder)
+        for name in names
+        if not name.startswith(".")
+    )
