@@ -207,6 +207,8 @@ class TrainConfig:
       weight_decay: L2 coefficient over every trainable variable outside batch norm.
       moving_average_decay: EMA decay; 0 switches the average off.
       batch_norm_replicas: replicas that normalise together; None is the original's rule.
+      freeze: what is not trained: `all` (but the classifier), `stem`, `blocks<=N`, or None.
+      freeze_bn: batch norm runs on its moving statistics.
     """
 
     model_dir: str | None = None
@@ -221,6 +223,8 @@ class TrainConfig:
     weight_decay: float = 1e-5
     moving_average_decay: float = 0.9999
     batch_norm_replicas: int | None = None
+    freeze: str | None = None
+    freeze_bn: bool = False
     skip_host_call: bool = False
     eval_name: str | None = None
     eval_timeout: int | None = None

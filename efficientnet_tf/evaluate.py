@@ -1,6 +1,7 @@
 """Top-1, top-5 and cross-entropy over every image of a data set, once."""
 
 import math
+import sys
 import time
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ class Evaluator:
         self.batch_size, self.num_images = batch_size, num_images
         with strategy.scope():
             self._sums = tf.Variable(
-                tf.zeros([4]),
+                tf.zeros([5]),
                 trainable=False,
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.SUM,
@@ -57,7 +58,7 @@ class Evaluator:
         """One pass over the data."""
         iterator, started = iter(self.dataset), time.perf_counter()
         progress = Progress("evaluation", self.num_images, unit="image")
-        self._sums.assign(tf.zeros([4]))
+        self._sums.assign(tf.zeros([5]))
         seen, added, steps = 0, None, self._next_steps(0, full=True)
         while added != 0 and not (self.num_images and seen >= self.num_images):
             self._run(iterator, tf.constant(steps))
@@ -66,7 +67,14 @@ class Evaluator:
             progress.update(seen)
             steps = self._next_steps(seen, full=added == steps * self.batch_size)
         progress.close()
-        loss, top_1, top_5, _ = (float(value) / max(seen, 1) for value in self._sums.numpy())
+        sums = (float(value) / max(seen, 1) for value in self._sums.numpy())
+        loss, top_1, top_5, _, bright = sums
+        if seen and not bright:
+            print(
+                "warning: no pixel is above 1; the network expects RGB in 0..255",
+                file=sys.stderr,
+                flush=True,
+            )
         return Evaluation(top_1, top_5, loss, seen, seen / (time.perf_counter() - started))
 
     def _next_steps(self, seen, full):
@@ -90,4 +98,6 @@ class Evaluator:
             for k in (1, 5)
         ]
         sums = [tf.reduce_sum(value * counted) for value in (losses, *hits)]
-        self._sums.assign_add(tf.stack([*sums, tf.reduce_sum(counted)]))
+        bright = tf.cast(tf.reduce_max(batch["image"], [1, 2, 3]) > 1.0, tf.float32)
+        sums += [tf.reduce_sum(counted), tf.reduce_sum(bright * counted)]
+        self._sums.assign_add(tf.stack(sums))

@@ -5,19 +5,24 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.arch import summary
+from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.evaluate import Evaluation
+from efficientnet_tf.initial_weights import InitialWeights
+from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.picture import captioned_grid
 from efficientnet_tf.predict import Predictor
+from efficientnet_tf.run_folder import RunFolder
 from efficientnet_tf.session import Session, TrainingSession
 from efficientnet_tf.train.checkpoint import checkpoint_step, find_checkpoints, load_run_weights
-from efficientnet_tf.weights.conversion import convert
+from efficientnet_tf.weights.conversion import convert, write_weights
 
 _POLL_SECONDS = 10
 _IMAGES_SHOWN = 8
@@ -167,13 +172,21 @@ def _predict(config: RunConfig) -> None:
 
 
 def _convert(config: RunConfig) -> None:
+    """A run's averaged weights, or any file of weights, in another format."""
     if not config.train.init_checkpoint or len(config.arguments) != 1:
-        raise UserError(
-            "--mode=convert needs --init_checkpoint=SOURCE and one argument, the target"
-        )
-    (target,) = config.arguments
-    converted = convert(config.model.name, config.train.init_checkpoint, target)
-    print(f"{target}: {converted.name}, {converted.num_classes} classes", flush=True)
+        raise UserError("--mode=convert needs --init_checkpoint and one argument, the target")
+    target, model = config.arguments[0], config.model
+    weights = InitialWeights.open(config.train.init_checkpoint, model.name)
+    if weights.run:
+        model = RunFolder(weights.run.rpartition("/")[0]).read_model() or model
+        network = build_network(model)
+        weights.load(network, model.name)
+        write_weights(network, model, Path(target))
+    else:
+        published = vars(model_config(model.name))
+        changed = {name: value for name, value in vars(model).items() if value != published[name]}
+        model = convert(model.name, config.train.init_checkpoint, target, **changed)
+    print(f"{target}: {model.name}, {model.num_classes} classes", flush=True)
 
 
 def _summarise(config: RunConfig) -> None:

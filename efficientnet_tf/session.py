@@ -8,6 +8,7 @@ from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.evaluate import Evaluator
 from efficientnet_tf.initial_weights import InitialWeights
+from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.picture import captioned_grid
 from efficientnet_tf.run_folder import RunFolder
@@ -49,6 +50,8 @@ class Session:
         self.source = data.open_source(config.data)
         model = config.model.replace(num_classes=config.data.num_classes or self.source.num_classes)
         self.config = config = dataclasses.replace(config, model=model)
+        if model.num_classes > self.source.num_classes and self.is_chief:
+            print(f"{model.num_classes} classes: 0 is the background, labels shift by one")
         self.folder = RunFolder(config.train.model_dir) if config.train.model_dir else None
         if self.folder:
             self.folder.check(model)
@@ -120,6 +123,10 @@ class TrainingSession(Session):
                             "--data_dir and --num_train_images")  # fmt: skip
         self.steps_per_epoch = self.source.num_train_images / config.data.train_batch_size
         norm_replicas = self._batch_norm_replicas()
+        if config.train.freeze:
+            freeze(self.model, config.train.freeze)
+        if config.train.freeze_bn:
+            freeze_batch_norm(self.model)
         with self.strategy.scope():
             self.optimizer = self._build_optimizer()
             self.ema, warm = None, None

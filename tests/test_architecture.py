@@ -27,7 +27,8 @@ ALLOWED = {
     "build": {"config", "arch", "nn", "weights"},
     "applications": {"arch", "build", "weights"},
     "imagenet": {"config", "arch"},
-    "flags": {"config", "arch"},
+    "flag_table": set(),
+    "flags": {"config", "arch", "flag_table"},
     "initial_weights": {"config", "train", "weights"},
     "predict": {
         *("config data imagenet initial_weights nn progress run_folder train".split()),  # noqa: SIM905
@@ -36,14 +37,15 @@ ALLOWED = {
         *("config data evaluate initial_weights nn picture run_folder train".split()),  # noqa: SIM905
     },
     "run": {
-        *("config arch data evaluate picture predict session train weights".split()),  # noqa: SIM905
+        *("config arch data evaluate initial_weights nn picture".split()),  # noqa: SIM905
+        *("predict run_folder session train weights".split()),  # noqa: SIM905
     },
     "command_line": {"flags", "config", "run"},
     "__init__": {"registration"},
 }
 # Third-party modules that only some rooms may touch.
 RESERVED = {
-    "absl": {"flags", "command_line"},
+    "absl": {"flag_table", "flags", "command_line"},
     "keras_cv": {"data/mixing.py"},
     "tensorflow": {"nn/tensorflow_ops.py"}
     | {"weights", "data", "train", "evaluate", "predict", "run", "run_folder", "command_line"},

@@ -10,7 +10,9 @@ from test_command_line import TINY, main
 from efficientnet_tf import data
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.nn.network import build_network
+from efficientnet_tf.run_folder import RunFolder
 from efficientnet_tf.train.checkpoint import find_checkpoints, load_run_weights
+from efficientnet_tf.weights.loading import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,39 @@ def test_summary_prints_tables_and_draws_the_augmentation(tmp_path):
     assert "30,389,784" in result.stdout and "efficientnet-l2" in result.stdout
     # Eight pictures across; the originals, then two rows of each of two policies.
     assert Image.open(tmp_path / "augmentation.png").size[0] >= 8 * 64
+
+
+def test_convert_a_run_to_keras_and_to_a_tf1_checkpoint(run, tmp_path):
+    """Both hold the averaged weights, the network is the run's own."""
+    step = find_checkpoints(str(run))[0]
+    config = RunFolder(str(run)).read_model()
+    model = build_network(config, input_shape=(32, 32, 3))
+    load_run_weights(model, step)
+    image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
+    for name in ("tiny.keras", "tiny.ckpt"):
+        result = main("--mode=convert", f"--init_checkpoint={run}", tmp_path / name)
+        assert result.returncode == 0, result.stderr
+        assert f"{name}: efficientnet-b0, 10 classes" in result.stdout
+        again = build_network(config, input_shape=(32, 32, 3))
+        load_weights(again, str(tmp_path / name))
+        np.testing.assert_array_equal(again(image), model(image))
+
+
+def test_fine_tuning_keeps_what_is_frozen(run, tmp_path):
+    """From the run's weights, all but the classifier frozen: only the classifier has changed."""
+    result = main(
+        *TINY,
+        *(f"--model_dir={tmp_path}", f"--init_checkpoint={run}", "--mode=train"),
+        *("--train_steps=2", "--freeze=all", "--freeze_bn", "--lr_warmup_epochs=0"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "all weights loaded from" in result.stdout
+    models = [build_network(RunFolder(str(folder)).read_model()) for folder in (run, tmp_path)]
+    load_run_weights(models[0], find_checkpoints(str(run))[0])
+    load_run_weights(models[1], find_checkpoints(str(tmp_path))[0], ema=False)
+    changed = {
+        before.path.split("/")[0]
+        for before, after in zip(models[0].weights, models[1].weights, strict=True)
+        if not np.array_equal(before.numpy(), after.numpy())
+    }
+    assert changed == {"predictions"}

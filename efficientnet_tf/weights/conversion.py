@@ -51,7 +51,7 @@ def convert(
     config = model_config(model_name, **{**opened.overrides, **classes, **overrides})
     model = build_network(config, include_top=opened.classes is not None)
     assign(model, opened.read(model), opened.where)
-    _write(model, config, target)
+    write_weights(model, config, target)
     return config
 
 
@@ -59,7 +59,8 @@ def _is_weights_h5(path: Path) -> bool:
     return path.name.endswith(".weights.h5")
 
 
-def _write(model: keras.Model, config: ModelConfig, target: Path) -> None:
+def write_weights(model: keras.Model, config: ModelConfig, target: Path) -> None:
+    """Writes a network's weights; `target` is told by its suffix, as in `convert`."""
     if target.suffix == ".keras":
         _replace(target, model.save)
     elif _is_weights_h5(target):
