@@ -52,7 +52,9 @@ def test_every_published_set_resolves():
 
 
 def test_unknown_set_lists_those_that_exist():
-    with pytest.raises(UserError, match="efficientnet-b6; there are: imagenet, autoaugment, adv"):
+    with pytest.raises(
+        UserError, match="for efficientnet-b6; there are: imagenet, autoaugment, adv"
+    ):
         resolve("efficientnet-b6", "randaugment")
 
 

@@ -248,3 +248,8 @@ def test_keras_file_tells_what_its_network_computes(tmp_path):
     with pytest.raises(UserError, match=r"padding='symmetric', mean_rgb=\(1.0, 1.0, 1.0\)"):
         load_weights(network(), path)
     assert convert("efficientnet-b0", path, tmp_path / "x.keras", **SMALL).padding == "symmetric"
+
+
+def test_unknown_set_is_listed_with_those_that_exist():
+    with pytest.raises(UserError, match="'imagnet' are neither a file nor published.*noisy-stud"):
+        load_weights(network(), "imagnet")

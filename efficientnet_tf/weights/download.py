@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import sys
 import tempfile
 import time
 import urllib.error
@@ -135,6 +136,10 @@ def _download_with_retries(url: str, file: BinaryIO, target: Path, max_bytes: in
     )
 
 
+def _megabytes(count: int) -> int:
+    return -(-count // 10**6)
+
+
 class _Transfer:
     """One download across several connections."""
 
@@ -162,11 +167,15 @@ class _Transfer:
     def _copy(self, response: BinaryIO, total: int | None) -> None:
         if total and total > self.max_bytes:
             raise UserError(f"{self.url}: {total} bytes are too many for a checkpoint")
-        self.progress = self.progress or keras.utils.Progbar(total, unit_name="byte")
+        # In a log one line at the end is enough.
+        verbose = 1 if sys.stdout.isatty() else 2
+        self.progress = self.progress or keras.utils.Progbar(
+            total and _megabytes(total), verbose=verbose, unit_name="MB"
+        )
         while chunk := response.read(_CHUNK):
             self.file.write(chunk)
             if self.file.tell() > self.max_bytes:
                 raise UserError(f"{self.url}: more bytes than a checkpoint can have")
-            self.progress.update(self.file.tell())
+            self.progress.update(_megabytes(self.file.tell()))
         if total and self.file.tell() < total:
             raise OSError(f"connection closed after {self.file.tell()} of {total} bytes")

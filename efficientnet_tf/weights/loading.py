@@ -1,6 +1,7 @@
 """Weights from wherever they are: one function for every format."""
 
 import logging
+import re
 from pathlib import Path
 
 import keras
@@ -11,6 +12,8 @@ from efficientnet_tf.weights.assignment import assign, classifier_width, drop_ba
 from efficientnet_tf.weights.keras_files import open_h5, open_keras
 from efficientnet_tf.weights.source import Source, check_settings
 from efficientnet_tf.weights.tf1_checkpoint import TF1Checkpoint
+
+_WORD = re.compile(r"[a-z0-9-]+")  # the name of a published set rather than a path
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ def open_source(
 ) -> Source:
     """What `load_weights` reads: the format told by name and content, nothing assigned yet."""
     path = Path(source)
-    if not path.exists() and published.is_preset(str(source)):
+    if _WORD.fullmatch(str(source)) and not (path.exists() or Path(f"{path}.index").exists()):
         return _open_preset(published.resolve(model_name, str(source)), ema)
     if path.suffix == ".keras":
         return open_keras(_existing(path), safe_mode)

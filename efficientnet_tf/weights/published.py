@@ -104,11 +104,6 @@ def published_sets(model_name: str) -> list[str]:
     return list(_TABLE.get(model_name, {}))
 
 
-def is_preset(weights: str) -> bool:
-    """Whether `weights` is the name of a published set of some variant, not a path."""
-    return weights == "imagenet" or any(weights in sets for sets in _TABLE.values())
-
-
 def resolve(model_name: str, weights: str) -> Preset:
     """The published weights called `weights` for a variant.
 
@@ -127,8 +122,8 @@ def resolve(model_name: str, weights: str) -> Preset:
     name = next(iter(sets)) if weights == "imagenet" else weights
     if name not in sets:
         raise UserError(
-            f"no weights {weights!r} were published for {model_name}; there are: "
-            f"{', '.join(['imagenet', *sets])}"
+            f"weights {weights!r} are neither a file nor published for {model_name}; "
+            f"there are: {', '.join(['imagenet', *sets])}"
         )
     archive, changes, top_1 = sets[name]
     fields = ("input_size", "mean_rgb", "stddev_rgb", "resize_method")

@@ -104,7 +104,10 @@ def _unpickled(path: Path, ema: bool) -> dict[str, np.ndarray]:
 def _timm_settings(path: Path) -> dict[str, object]:
     """Padding, epsilon and normalisation as far as the surroundings of a file tell them."""
     description = path.with_name("config.json")
-    config = json.loads(description.read_text()) if description.is_file() else {}
+    try:
+        config = json.loads(description.read_text()) if description.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{description}: not JSON ({error})") from None
     name = config.get("architecture", path.stem)
     if "efficientnet" not in name:
         _log.warning(

@@ -163,7 +163,10 @@ def to_torch(weights: Weights, stages: Stages, library: str = "timm") -> dict[st
 def _to_ours(value: np.ndarray, name: str, shapes: Mapping[str, tuple]) -> np.ndarray:
     leaf = name.rpartition("/")[2]
     if leaf in _EXPERTS:
-        experts = value.reshape(len(value), _filters(name, shapes), -1)
+        filters = _filters(name, shapes)
+        if value.shape[-1] % filters:
+            return value  # of another network; its shape is named in the error
+        experts = value.reshape(len(value), filters, -1)
         return experts.transpose(0, 2, 1).reshape(len(value), -1)
     if value.ndim == 4:
         return (
