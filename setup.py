@@ -24,7 +24,8 @@ setup(
     ],
     extras_require={
         "quickstart": ["scikit-learn"],
-        "test": ["pytest", "ruff", "scikit-learn"],
+        "safetensors": ["safetensors"],
+        "test": ["pytest", "ruff", "scikit-learn", "safetensors"],
     },
     entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.command_line:console"]},
 )

@@ -80,14 +80,18 @@ def of_dataset(dataset: tf.data.Dataset, batch: int = BATCH) -> Turn:
     options.threading.max_intra_op_parallelism = 1
     iterator = iter(dataset.with_options(options))
 
-    def turn(seconds: float) -> tuple[int, float, float]:
-        for _ in range(3):  # what it has prepared while others had their turn
-            next(iterator)
-        batches, start, processor = 0, time.perf_counter(), time.process_time()
+    def pull(seconds: float) -> int:
+        batches, start = 0, time.perf_counter()
         while batches == 0 or time.perf_counter() - start < seconds:
             next(iterator)
             batches += 1
-        return batches * batch, time.perf_counter() - start, time.process_time() - processor
+        return batches
+
+    def turn(seconds: float) -> tuple[int, float, float]:
+        pull(seconds / 2)  # empties the buffers, however deep, that filled between the turns
+        start, processor = time.perf_counter(), time.process_time()
+        images = pull(seconds) * batch
+        return images, time.perf_counter() - start, time.process_time() - processor
 
     return turn
 

@@ -16,16 +16,29 @@ _PUBLIC = {
     "available_models": "arch.variants",
     "input_size": "arch.variants",
     "model_config": "arch.variants",
+    "summary": "arch.summary",
+    "build_model": "build",
+    "feature_extractor": "build",
     "UserError": "config",
     "data": "data",
+    "decode_predictions": "imagenet",
+    "preprocess_input": "imagenet",
+    "freeze": "nn.freezing",
+    "load_weights": "weights.loading",
+    "warm_start": "weights.warm_start",
+    "convert": "weights.conversion",
     "load_tf1_checkpoint": "weights.tf1_checkpoint",
+    "save_tf1_checkpoint": "weights.tf1_export",
 }
+_CONSTRUCTORS = "EfficientNet"  # EfficientNetB0 ...: every variant has one, in `applications`
 __all__ = [*_PUBLIC]
 
 register_with_keras()
 
 
 def __getattr__(name: str) -> object:
+    if name.startswith(_CONSTRUCTORS):
+        return getattr(importlib.import_module(f"{__name__}.applications"), name)
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")

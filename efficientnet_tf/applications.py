@@ -9,6 +9,7 @@ import keras
 
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.build import build_model
+from efficientnet_tf.weights.published import published_sets
 
 _DOC = """{class_name}: the network `{model_name}`, {size} x {size} pixels, {classes} classes.
 
@@ -16,7 +17,7 @@ _DOC = """{class_name}: the network `{model_name}`, {size} x {size} pixels, {cla
 
     Args:
       include_top: end in the classifier.
-      weights: None, a published set (`imagenet`, ...) or a path; see `build_model`.
+      weights: a published set, the default being `{weights}`, a path, or None; see `build_model`.
       input_tensor: a Keras tensor [N, H, W, C] to build on.
       input_shape: `(H, W, C)`. Images are RGB in 0..255; the normalisation is inside.
       pooling: without the top, `avg`, `max` or None for a feature map.
@@ -35,10 +36,11 @@ def _class_name(model_name: str) -> str:
 
 def _constructor(model_name: str) -> Any:
     """The function that `keras.applications` would have for a variant."""
+    default_weights = "imagenet" if published_sets(model_name) else None
 
     def construct(
         include_top: bool = True,
-        weights: str | None = None,
+        weights: str | None = default_weights,
         input_tensor: Any = None,
         input_shape: tuple[int | None, int | None, int] | None = None,
         pooling: str | None = None,
@@ -65,6 +67,7 @@ def _constructor(model_name: str) -> Any:
         model_name=model_name,
         size=config.input_size,
         classes=config.num_classes,
+        weights=default_weights,
     )
     return construct
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from absl import app, logging
 from absl import flags as absl_flags
@@ -13,12 +13,12 @@ from efficientnet_tf import flags
 from efficientnet_tf.config import UserError
 
 
-def main(_) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Reads the flags, then hands over to the run; nothing is loaded before the flags are good."""
     if not absl_flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # below it, TensorFlow logs every save
     try:
-        config = flags.run_config()
+        config = flags.run_config(arguments[1:])
         with _quiet_start():
             import tensorflow as tf
 

@@ -78,6 +78,7 @@ class ModelConfig:
       fix_head_stem: leave stem, head and the repeats of the first and last stage unscaled (Lite).
       se_coefficient: multiplies every stage's `se_ratio`.
       num_experts: kernels that each convolution of a `condconv` stage mixes.
+      padding: `same` in TensorFlow's sense, or `symmetric` for weights trained with PyTorch.
       mean_rgb, stddev_rgb: input normalisation, on the scale 0..255.
       resize_method: `bicubic` or `bilinear`, in TF1's legacy sense.
     """
@@ -101,6 +102,7 @@ class ModelConfig:
     fix_head_stem: bool = False
     se_coefficient: float = 1.0
     num_experts: int = 0
+    padding: str = "same"
     mean_rgb: tuple[float, float, float] = (0.485 * 255, 0.456 * 255, 0.406 * 255)
     stddev_rgb: tuple[float, float, float] = (0.229 * 255, 0.224 * 255, 0.225 * 255)
     resize_method: str = "bicubic"
@@ -249,7 +251,11 @@ class RunConfig:
     """One invocation of the command line.
 
     Attributes:
-      mode: `train_and_eval`, `train` or `eval`.
+      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert` or `summary`.
+      given: the fields of `data` that flags set; what trained weights or the data say fills in the
+        others.
+      arguments: what follows the flags: pictures to predict, the target of a conversion.
+      output_json: where predictions go.
       export_dir: where a SavedModel goes at the end of training; None for none.
       batch_norm_batch_size: examples normalised together under LARS.
       flags_text: the flags as a flagfile, kept beside the results.
@@ -261,6 +267,9 @@ class RunConfig:
     optimizer: OptimizerConfig
     train: TrainConfig
     distribution: DistributionConfig
+    given: frozenset[str] = frozenset()
+    arguments: tuple[str, ...] = ()
+    output_json: str | None = None
     export_dir: str | None = None
     batch_norm_batch_size: int = 128
     flags_text: str = ""

@@ -9,6 +9,7 @@ from the original (its defaults stand otherwise):
 
 import os
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -25,7 +26,7 @@ from efficientnet_tf.config import (
 )
 
 FLAGS = flags.FLAGS
-MODES = ("train_and_eval", "train", "eval")
+MODES = ("train_and_eval", "train", "eval", "predict", "convert", "summary")
 
 # (name, default, help); the type is the default's. None defaults are in the tables below.
 _VALUES = (
@@ -79,7 +80,8 @@ _STRINGS = (
     ("export_dir", "write a SavedModel of the averaged weights here at the end"),
     # Ours.
     ("dataset", "tfrecord, folder, digits, synthetic, or the name of a tfds builder"),
-    ("init_checkpoint", "checkpoint to start from, or to evaluate"),
+    ("init_checkpoint", "weights to start from or evaluate: a run, a file, or a published set"),
+    ("output_json", "--mode=predict: write the predictions here"),
     ("distribution_strategy", "default, mirrored, multi_worker_mirrored or tpu"),
     ("resize_method", "bicubic or bilinear; the network's own unless given"),
     ("tf_data_service", "address of a tf.data service for the input pipeline, or local"),
@@ -152,13 +154,13 @@ def _given(name: str) -> object:
     return FLAGS[name].value if FLAGS[name].present else None
 
 
-def run_config() -> RunConfig:
-    """The whole run as the parsed flags describe it.
+def run_config(arguments: Sequence[str] = ()) -> RunConfig:
+    """The whole run as the parsed flags, and what followed them, describe it.
 
     Raises:
       UserError: a name that is unknown or a value out of range.
     """
-    _check()
+    _check(arguments)
     model = model_config(
         FLAGS.model_name,
         **{name: FLAGS[name].value for name in _OVERRIDES if FLAGS[name].value is not None},
@@ -172,10 +174,24 @@ def run_config() -> RunConfig:
         optimizer=_fill(OptimizerConfig),
         train=_train_config(model, dataset),
         distribution=_distribution_config(),
+        given=_given_data(),
+        arguments=tuple(arguments),
+        output_json=FLAGS.output_json,
         export_dir=FLAGS.export_dir,
         batch_norm_batch_size=FLAGS.batch_norm_batch_size,
         flags_text=_flagfile(),
     )
+
+
+def _given_data() -> frozenset[str]:
+    """The fields of `DataConfig` that flags set and weights or data must not change."""
+    names = {
+        "image_size": FLAGS.input_image_size,
+        "resize_method": FLAGS.resize_method,
+        "num_classes": _given("num_label_classes"),
+        "dataset": FLAGS.dataset or FLAGS.data_dir,
+    }
+    return frozenset(name for name, value in names.items() if value is not None)
 
 
 def _fill(config_class: type, **values: object):
@@ -199,7 +215,7 @@ def _data_config(model: ModelConfig, dataset: str) -> DataConfig:
 def _train_config(model: ModelConfig, dataset: str) -> TrainConfig:
     model_dir = FLAGS.model_dir
     trains = FLAGS.mode in ("train", "train_and_eval")
-    if not model_dir and (trains or not FLAGS.init_checkpoint):
+    if not model_dir and (trains or FLAGS.mode == "summary" or not FLAGS.init_checkpoint):
         model_dir = os.path.join("runs", f"{model.name}-{dataset}")
     return _fill(TrainConfig, model_dir=model_dir)
 
@@ -238,10 +254,12 @@ _FRACTIONS = [
 _MIN_IMAGE_SIZE = 32
 
 
-def _check() -> None:
+def _check(arguments: Sequence[str]) -> None:
     """What can be said of the flags before TensorFlow is loaded."""
     if FLAGS.mode not in MODES:
         raise unknown_name("--mode", FLAGS.mode, MODES)
+    if len(arguments) and FLAGS.mode not in ("predict", "convert"):
+        raise UserError(f"{arguments[0]!r} is no flag; --mode={FLAGS.mode} takes no arguments")
     for name, _ in _BIGTABLE:
         if FLAGS[f"bigtable_{name}"].present:
             raise UserError(

@@ -5,7 +5,7 @@ import json
 
 import tensorflow as tf
 
-from efficientnet_tf.config import ModelConfig, UserError
+from efficientnet_tf.config import BlockSpec, ModelConfig, UserError
 
 _PARAMS = "model_params.txt"
 # What may differ between two invocations that continue the same run.
@@ -60,6 +60,18 @@ class RunFolder:
                     f"--model_dir={self.path} belongs to another model: {name} is {was} there, "
                     f"{now} here; use another --model_dir"
                 )
+
+    def read_model(self) -> ModelConfig | None:
+        """The network of the run in this folder, None if there is none."""
+        if not (fields := self._read_json(_PARAMS)):
+            return None
+        fields["blocks"] = tuple(BlockSpec(**block) for block in fields["blocks"])
+        rgb = {name: tuple(fields[name]) for name in ("mean_rgb", "stddev_rgb")}
+        return ModelConfig(**{**fields, **rgb})
+
+    def read_labels(self) -> list[str] | None:
+        """The names of the run's classes, None if they have none."""
+        return self._read_json("labels.json")
 
     def claim(self, model: ModelConfig, flags_text: str, label_names: list[str] | None) -> None:
         """Writes down what this run is: the network, the flags, the classes."""

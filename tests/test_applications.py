@@ -38,13 +38,15 @@ def test_signature_is_that_of_keras_applications():
 def test_constructor_arguments():
     tensor = keras.Input((64, 48, 3))
     model = applications.EfficientNetLite0(
-        include_top=False, input_tensor=tensor, pooling="max", name="mine"
+        include_top=False, weights=None, input_tensor=tensor, pooling="max", name="mine"
     )
     assert model.name == "mine"
     assert model.input is tensor
     assert model.output.shape == (None, 1280)
-    assert applications.EfficientNetEdgeTPUS().output.shape == (None, 1001)
-    assert applications.EfficientNetB0(classes=5, input_shape=(32, 32, 3)).output.shape == (None, 5)
+    assert applications.EfficientNetEdgeTPUS(weights=None).output.shape == (None, 1001)
+    assert applications.EfficientNetB0(
+        weights=None, classes=5, input_shape=(32, 32, 3)
+    ).output.shape == (None, 5)
 
 
 def test_weights_from_a_checkpoint():

@@ -25,10 +25,19 @@ ALLOWED = {
     "evaluate": {"progress"},
     "run_folder": {"config"},
     "build": {"config", "arch", "nn", "weights"},
-    "applications": {"arch", "build"},
+    "applications": {"arch", "build", "weights"},
     "imagenet": {"config", "arch"},
     "flags": {"config", "arch"},
-    "run": {"config", "data", "nn", "train", "weights", "evaluate", "picture", "run_folder"},
+    "initial_weights": {"config", "train", "weights"},
+    "predict": {
+        *("config data imagenet initial_weights nn progress run_folder train".split()),  # noqa: SIM905
+    },
+    "session": {
+        *("config data evaluate initial_weights nn picture run_folder train".split()),  # noqa: SIM905
+    },
+    "run": {
+        *("config arch data evaluate picture predict session train weights".split()),  # noqa: SIM905
+    },
     "command_line": {"flags", "config", "run"},
     "__init__": {"registration"},
 }
@@ -36,20 +45,8 @@ ALLOWED = {
 RESERVED = {
     "absl": {"flags", "command_line"},
     "keras_cv": {"data/mixing.py"},
-    "tensorflow": {
-        "nn/tensorflow_ops.py",
-        *(
-            [
-                "weights",
-                "data",
-                "train",
-                "evaluate",
-                "run",
-                "run_folder",
-                "command_line",
-            ]
-        ),
-    },
+    "tensorflow": {"nn/tensorflow_ops.py"}
+    | {"weights", "data", "train", "evaluate", "predict", "run", "run_folder", "command_line"},
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from shard_writer import jpeg
-from test_sources import eval_labels
+from streams import eval_labels
 
 from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig, UserError
@@ -41,7 +41,7 @@ def test_a_folder_with_two_splits(tmp_path, evaluation):
     assert source.label_names == CLASSES and source.num_classes == 3
     assert (source.num_train_images, source.num_eval_images) == (9, 4)
     assert all(f"/{evaluation}/" in name for name in names(source, "eval"))
-    assert sorted(eval_labels(source, folder_config(tmp_path))) == [1, 1, 2, 2]
+    assert sorted(eval_labels(folder_config(tmp_path), source)) == [1, 1, 2, 2]
 
 
 def test_a_folder_without_splits_holds_out_a_fifth_of_every_class(tmp_path):
@@ -72,10 +72,22 @@ def test_a_bad_file_is_named(tmp_path):
     bad = tmp_path / "val" / "bee" / "0.jpg"
     bad.write_bytes(b"")
     config = folder_config(tmp_path)
+    with pytest.raises(UserError, match=f"{bad} is empty; "):
+        eval_labels(config)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_folder_with_one_split_only(tmp_path, split):
+    write_pictures(tmp_path / split, 1, ["ant"])
+    config = folder_config(tmp_path)
     source = data.open_source(config)
-    with pytest.raises(Exception) as error:
-        eval_labels(source, config)
-    assert str(data.explain(error.value, source)).startswith(f"{bad} is empty; ")
+    assert (source.num_train_images, source.num_eval_images).count(None) == 1
+    make, other = data.train_dataset, data.eval_dataset
+    if split == "val":
+        make, other = other, make
+    assert next(iter(make(source, config, 2)))["image"].shape == (2, 32, 32, 3)
+    with pytest.raises(UserError, match="has no pictures to"):
+        other(source, config, 2)
 
 
 def test_bad_folders_are_one_line(tmp_path):
@@ -145,7 +157,7 @@ def test_tfds_knows_counts_names_and_splits(tfds_dir):
     source = data.open_source(config)
     assert (source.num_train_images, source.num_eval_images) == (12, 5)
     assert source.label_names == CLASSES and source.num_classes == 3
-    assert sorted(eval_labels(source, config)) == [0, 0, 1, 1, 2]
+    assert sorted(eval_labels(config, source)) == [0, 0, 1, 1, 2]
     # The picture is still encoded when the pipeline gets it.
     raw = next(iter(source.eval_stream(0, 1)))
     assert source.read_eval(raw).image.numpy()[:3] == b"\xff\xd8\xff"

@@ -150,7 +150,7 @@ def test_a_background_class_shifts_labels_by_one():
     [
         {"augment_name": "autoaugment"},
         {"augment_name": "randaugment", "random_erasing": 0.5},
-        {"mixup_alpha": 0.2, "cutmix_alpha": 1.0},
+        {"mixup_alpha": 0.2, "cutmix_alpha": 1.0, "max_bad_examples": 1},
     ],
 )
 def test_augmentation_changes_pictures_and_resumes_exactly(changes):

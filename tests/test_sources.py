@@ -4,20 +4,10 @@ import numpy as np
 import pytest
 from shard_writer import write_imagenet
 from sklearn.datasets import load_digits
+from streams import eval_labels
 
 from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig, UserError
-
-
-def eval_labels(source, config, batch_size=16, **shard):
-    """The labels of the evaluation stream up to the first batch of padding."""
-    labels = []
-    for batch in data.eval_dataset(source, config, batch_size, **shard):
-        batch_labels = batch["label"].numpy()
-        if (batch_labels < 0).all():
-            assert (batch["image"].numpy() == 0).all()
-            return labels
-        labels += batch_labels[batch_labels >= 0].tolist()
 
 
 def test_digits_are_the_1797_of_scikit_learn_split_without_overlap():
@@ -57,7 +47,7 @@ def test_synthetic_evaluation_has_exactly_the_images_asked_for(shard_count):
     config = DataConfig(dataset="synthetic", image_size=32, num_eval_images=37)
     source = data.open_source(config)
     labels = [
-        eval_labels(source, config, 8, shard_index=i, shard_count=shard_count)
+        eval_labels(config, source, 8, shard_index=i, shard_count=shard_count)
         for i in range(shard_count)
     ]
     assert sum(map(len, labels)) == 37
@@ -70,20 +60,20 @@ def test_tfrecord_counts_and_maps_labels_from_one_to_zero(tmp_path):
     source = data.open_source(config)
     assert (source.num_train_images, source.num_eval_images) == (9, 5)
     assert source.num_classes == 1000
-    assert sorted(eval_labels(source, config)) == [0, 1, 2, 3, 4]
+    assert sorted(eval_labels(config, source)) == [0, 1, 2, 3, 4]
 
 
 def test_tfrecord_keeps_the_background_class_of_1001(tmp_path):
     write_imagenet(tmp_path, "validation", [3])
     config = DataConfig(data_dir=str(tmp_path), image_size=32, num_classes=1001)
-    assert sorted(eval_labels(data.open_source(config), config)) == [1, 2, 3]
+    assert sorted(eval_labels(config)) == [1, 2, 3]
 
 
 def test_holdout_evaluates_on_leading_training_shards(tmp_path):
     write_imagenet(tmp_path, "train", [2, 3, 4])
     config = DataConfig(data_dir=str(tmp_path), image_size=32, holdout_shards=2)
     source = data.open_source(config)
-    assert sorted(eval_labels(source, config)) == [0, 1, 2, 3, 4]
+    assert sorted(eval_labels(config, source)) == [0, 1, 2, 3, 4]
     assert source.num_train_images == 4
     with pytest.raises(UserError, match="--holdout_shards=3 must leave training shards"):
         data.open_source(DataConfig(data_dir=str(tmp_path), holdout_shards=3))
@@ -94,7 +84,7 @@ def test_validation_shards_alone_are_enough_to_evaluate(tmp_path):
     config = DataConfig(data_dir=str(tmp_path), image_size=32)
     source = data.open_source(config)
     assert source.num_train_images is None
-    assert len(eval_labels(source, config)) == 2
+    assert len(eval_labels(config, source)) == 2
     with pytest.raises(UserError, match="no training shards"):
         data.train_dataset(source, config, 2)
 

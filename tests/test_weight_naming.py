@@ -19,15 +19,10 @@ ATTRIBUTES = {
 FAMILIES = ["b0", "lite0", "edgetpu-S", "condconv-b0-4e", "x-b0", "v2-s"]
 
 
-def without_values():
-    """Builds the structure of a network, shapes and names, and no arrays."""
-    return keras.StatelessScope()
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_roles_are_the_blocks_attributes(family):
     name = f"efficientnet{family}" if family.startswith("v2") else f"efficientnet-{family}"
-    with without_values():
+    with keras.StatelessScope(initialize_variables=False):
         model = build_network(model_config(name, depth_coefficient=0.4))
     variables = checkpoint_variables(model)
     roles = layer_roles(variables)

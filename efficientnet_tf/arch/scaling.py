@@ -23,6 +23,7 @@ class BlockPlan:
       skip: whether the input is added to the output.
       survival_prob: chance, 0..1, that the branch is kept in training.
       activation: name of a Keras activation.
+      padding: of the spatial convolution, `same` or `symmetric`.
       space_to_depth: whether a 2x2 convolution with stride 2 to `input_filters` comes first.
       num_experts: kernels to mix in a `cond_mbconv`, else 0.
     """
@@ -39,6 +40,7 @@ class BlockPlan:
     activation: str
     space_to_depth: bool = False
     num_experts: int = 0
+    padding: str = "same"
     survival_prob: float = 1.0
 
     @property
@@ -133,6 +135,7 @@ def _plan(block: BlockSpec, channels: int, config: ModelConfig) -> BlockPlan:
         activation=block.activation,
         space_to_depth=entering,
         num_experts=config.num_experts if block.condconv else 0,
+        padding=config.padding,
     )
 
 

@@ -2,7 +2,9 @@
 
 from efficientnet_tf.data.autoaugment import AutoAugment
 from efficientnet_tf.data.failures import explain
+from efficientnet_tf.data.gallery import gallery
 from efficientnet_tf.data.layer import Augmentation
+from efficientnet_tf.data.picture_file import read_picture
 from efficientnet_tf.data.pipeline import eval_dataset, train_dataset
 from efficientnet_tf.data.randaugment import RandAugment
 from efficientnet_tf.data.sources import open_source
@@ -13,6 +15,8 @@ __all__ = [
     "RandAugment",
     "eval_dataset",
     "explain",
+    "gallery",
     "open_source",
+    "read_picture",
     "train_dataset",
 ]

@@ -8,7 +8,8 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.data.guard import BAD_EXAMPLE
 from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.shards import count_whole_records, locate
-from efficientnet_tf.data.sources.source import Source
+from efficientnet_tf.data.sources.source import Source, StreamSource
+from efficientnet_tf.data.tolerance import diagnose
 
 _BAD_EXAMPLE = re.compile(rf"\[{BAD_EXAMPLE}\] \[(?P<reason>.*?)\] \[(?P<name>.*?)\]\s", re.DOTALL)
 _DAMAGED_RECORD = re.compile(r"(?P<how>corrupted|truncated) record at (?P<offset>\d+)")
@@ -17,12 +18,16 @@ _MISSING_FILE = re.compile(r"(?P<path>\S+); No such file or directory")
 _DECODER = re.compile(r"Invalid (JPEG|PNG|GIF|BMP)|image file format|JPEG|Could not parse example")
 
 
-def explain(error: BaseException, source: Source | None = None) -> UserError | None:
+def explain(
+    error: BaseException, source: Source | None = None, start_step: int | None = None
+) -> UserError | None:
     """What went wrong with the data, if this error came from a data set of ours.
 
     Args:
       error: what iterating a data set raised, directly or out of a `tf.function`.
-      source: where the data came from; with it a damaged shard is found and named.
+      source: where the data came from; with it damaged shards and pictures are found and named.
+      start_step: in training a step not long before the failure, where the search begins; None in
+        evaluation.
 
     Returns:
       A one-line error to raise in its place, None if this is about something else.
@@ -31,10 +36,7 @@ def explain(error: BaseException, source: Source | None = None) -> UserError | N
         return None
     message = f"{error.message} "
     if match := _BAD_EXAMPLE.search(message):
-        return UserError(
-            f"{match['name']} {match['reason']}; repair or remove it, or skip up to N such "
-            "examples an epoch with --max_bad_examples=N"
-        )
+        return _bad_example(match["name"], match["reason"])
     if match := _DAMAGED_RECORD.search(message):
         where = _damaged_shard(int(match["offset"]), source)
         return UserError(
@@ -46,10 +48,30 @@ def explain(error: BaseException, source: Source | None = None) -> UserError | N
     if match := _MISSING_FILE.search(message):
         return UserError(f"{match['path']} has disappeared while it was needed")
     if isinstance(error, tf.errors.InvalidArgumentError) and _DECODER.search(message):
-        return UserError(
-            "an example could not be decoded; --max_bad_examples=1 looks at each more closely, "
-            "names it and skips it"
-        )
+        found = _find_bad_example(source, start_step) if isinstance(source, StreamSource) else None
+        return found or UserError("a picture could not be decoded; --max_bad_examples=1 names it")
+    return None
+
+
+def _bad_example(name: str, reason: str) -> UserError:
+    return UserError(
+        f"{name} {reason}; repair or remove it, or skip up to N such examples an epoch with "
+        "--max_bad_examples=N"
+    )
+
+
+def _find_bad_example(source: StreamSource, start_step: int | None) -> UserError | None:
+    """Tries one example after the other, for an epoch at most: order is the same every time."""
+    read, name, stream = source.read_eval, source.name_eval, None
+    if start_step is None:
+        stream = source.eval_stream(0, 1)
+    else:
+        read, name, config = source.read_train, source.name_train, source.config
+        stream = source.train_stream(config.seed, start_step * config.train_batch_size, 0, 1)
+        stream = stream.take(source.num_train_images).map(lambda element: element["raw"])
+    reasons = stream.map(lambda raw: (raw, diagnose(read, raw)), tf.data.AUTOTUNE)
+    for raw, reason in reasons.filter(lambda raw, reason: reason != "").take(1):
+        return _bad_example(name(raw).numpy().decode(), reason.numpy().decode())
     return None
 
 

@@ -47,8 +47,8 @@ def decode_or_name(
 ) -> tf.Tensor:
     """`decode_and_crop`, failing with the name of what could not be decoded.
 
-    A JPEG with a beginning and an end goes straight to the decoder. What is wrong inside it either
-    shows as odd pixels or, in its header, as an error that does not name it.
+    A JPEG with a beginning and an end goes straight to the decoder. What is wrong inside it shows
+    as odd pixels or, one time in ten, as an error without a name; `failures.explain` looks for it.
     """
     if image.dtype != tf.string:
         return decode_and_crop(image, choose_box)

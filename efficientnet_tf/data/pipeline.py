@@ -45,7 +45,7 @@ def train_dataset(
         return source.train_batches(batch_size, shard_index).prefetch(tf.data.AUTOTUNE)
     start = start_step * config.train_batch_size
     stream = source.train_stream(config.seed, start, shard_index, shard_count)
-    if config.max_bad_examples:
+    if config.max_bad_examples and source.is_encoded:
         examples = tolerance.train_examples(stream, source, config)
         batches = examples.batch(batch_size, drop_remainder=True).map(tolerance.fill_gaps)
     else:
@@ -87,7 +87,7 @@ def eval_dataset(
         "image": tf.zeros([config.image_size, config.image_size, 3]),
         "label": tf.constant(PADDING_LABEL),
     }
-    if config.max_bad_examples:
+    if config.max_bad_examples and source.is_encoded:
         examples = tolerance.eval_examples(stream, source, config, padding)
     else:
         examples = stream.map(evaluator(source, config, decode_or_name), tf.data.AUTOTUNE)

@@ -25,7 +25,7 @@ def train_examples(
 
     def explain(element):
         raw = element["raw"]
-        return source.name_train(raw), diagnose(source.read_train, raw)
+        return source.name_train(raw), _why(source.read_train, raw)
 
     def try_one(element):
         return survive(prepare, element, blank, explain) | {"epoch": element["epoch"]}
@@ -43,7 +43,7 @@ def eval_examples(
     prepare = evaluator(source, config, _decode_or_fail)
 
     def explain(raw):
-        return source.name_eval(raw), diagnose(source.read_eval, raw)
+        return source.name_eval(raw), _why(source.read_eval, raw)
 
     def try_one(raw):
         return survive(prepare, raw, padding, explain) | {"epoch": tf.constant(0, tf.int64)}
@@ -71,20 +71,20 @@ def survive(prepare: Callable, element, blank: dict, explain: Callable) -> dict:
 
 
 def diagnose(read: Callable, raw) -> tf.Tensor:
-    """Why a raw element failed, a string scalar: its record, its picture or its label."""
+    """Why a raw element cannot be used, a string scalar; empty if record and picture are good."""
     readable, (image, _) = attempt(read, raw, Picture(tf.constant(""), tf.constant(0)))
-    decodable, _ = attempt(
-        lambda encoded: decode_and_crop(encoded, lambda shape: tf.stack([0, 0, 1, 1])),
-        image,
-        tf.zeros([1, 1, 3], tf.uint8),
-    )
+    decodable, _ = attempt(_decode_everything, image, tf.zeros([1, 1, 3], tf.uint8))
     return tf.case(
         [
             (~readable, lambda: tf.constant("is damaged or not a tf.Example")),
             (~decodable, lambda: reason(image)),
         ],
-        default=lambda: tf.constant("has a label out of range"),
+        default=lambda: tf.constant(""),
     )
+
+
+def _decode_everything(encoded):
+    return decode_and_crop(encoded, lambda shape: tf.stack([0, 0, shape[0], shape[1]]))
 
 
 def count_bad(examples: tf.data.Dataset, limit: int, title: Callable) -> tf.data.Dataset:
@@ -124,6 +124,12 @@ def fill_gaps(batch):
     first_good = tf.argmax(tf.cast(ok, tf.int32), output_type=tf.int32)
     rows = tf.maximum(last_good, first_good)
     return {key: tf.gather(value, rows) for key, value in batch.items()}
+
+
+def _why(read, raw):
+    """`diagnose`; where record and picture are good, it was the label."""
+    why = diagnose(read, raw)
+    return tf.where(why == "", "has a label out of range", why)
 
 
 def _decode_or_fail(image, choose_box, name):

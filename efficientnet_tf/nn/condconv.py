@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from efficientnet_tf.nn.layers import conv_initializer, register
+from efficientnet_tf.nn.padding import pad
 
 
 class _Experts(keras.layers.Layer):
@@ -72,23 +73,26 @@ class CondConv2D(_Experts):
 
 @register
 class DepthwiseCondConv2D(_Experts):
-    """A 'same' depthwise convolution, [N, H, W, C] and routing [N, experts] to [N, H', W', C]."""
+    """A depthwise convolution, [N, H, W, C] and routing [N, experts] to [N, H', W', C]."""
 
     kernel_name = "depthwise_condconv_kernel"
 
-    def __init__(self, kernel_size: int, strides: int, num_experts: int, **kwargs):
+    def __init__(
+        self, kernel_size: int, strides: int, num_experts: int, padding: str = "same", **kwargs
+    ):
         super().__init__(num_experts, **kwargs)
-        self.kernel_size, self.strides = kernel_size, strides
+        self.kernel_size, self.strides, self.padding = kernel_size, strides, padding
 
     def kernel_shape(self, channels):
         return (self.kernel_size, self.kernel_size, channels, 1)
 
     def call(self, inputs, routing):
+        inputs, padding = pad(inputs, self.kernel_size, self.padding)
         _, height, width, channels = ops.shape(inputs)
         x = ops.reshape(ops.transpose(inputs, (1, 2, 0, 3)), (1, height, width, -1))
         kernel = ops.squeeze(ops.transpose(self.mix(routing), (1, 2, 0, 3, 4)), -1)
         kernel = ops.reshape(kernel, (self.kernel_size, self.kernel_size, -1, 1))
-        x = ops.depthwise_conv(x, kernel, self.strides, "same")
+        x = ops.depthwise_conv(x, kernel, self.strides, padding)
         x = ops.reshape(x, (*ops.shape(x)[1:3], -1, channels))
         return ops.transpose(x, (2, 0, 1, 3))
 
@@ -102,4 +106,5 @@ class DepthwiseCondConv2D(_Experts):
             **super().get_config(),
             "kernel_size": self.kernel_size,
             "strides": self.strides,
+            "padding": self.padding,
         }

@@ -7,6 +7,7 @@ path of every variable *is* its name in a checkpoint; `weights.tf1_checkpoint` r
 import keras
 from keras import ops
 
+from efficientnet_tf.nn.padding import CONVOLUTIONS
 from efficientnet_tf.nn.step_context import current_step
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
@@ -28,12 +29,22 @@ def dense_initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1 / 3, mode="fan_out", distribution="uniform")
 
 
-def conv2d(filters: int, kernel_size: int, name: str, **kwargs: object) -> keras.layers.Conv2D:
-    """A 'same' convolution without bias, initialised as the original does."""
-    kwargs = {"use_bias": False, "padding": "same", **kwargs}
-    return keras.layers.Conv2D(
-        filters, kernel_size, kernel_initializer=conv_initializer(), name=name, **kwargs
-    )
+def conv2d(
+    filters: int, kernel_size: int, name: str, padding: str = "same", **kwargs: object
+) -> keras.layers.Conv2D:
+    """A convolution without bias, initialised as the original does."""
+    convolution, _ = CONVOLUTIONS[padding]
+    kwargs = {"use_bias": False, "kernel_initializer": conv_initializer(), **kwargs}
+    return convolution(filters, kernel_size, padding="same", name=name, **kwargs)
+
+
+def depthwise_conv2d(
+    kernel_size: int, strides: int, name: str, padding: str = "same"
+) -> keras.layers.DepthwiseConv2D:
+    """A depthwise convolution without bias, initialised as the original does."""
+    _, convolution = CONVOLUTIONS[padding]
+    kwargs = {"use_bias": False, "depthwise_initializer": conv_initializer()}
+    return convolution(kernel_size, strides, padding="same", name=name, **kwargs)
 
 
 @register
@@ -178,9 +189,12 @@ class ConvBatchNorm(keras.layers.Layer):
 
     Args:
       batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon).
+      padding: `same` or `symmetric`.
     """
 
-    def __init__(self, filters, kernel_size, strides, activation, batch_norm: dict, **kwargs):
+    def __init__(
+        self, filters, kernel_size, strides, activation, batch_norm: dict, padding="same", **kwargs
+    ):
         super().__init__(**kwargs)
         self.settings = {
             "filters": filters,
@@ -188,8 +202,9 @@ class ConvBatchNorm(keras.layers.Layer):
             "strides": strides,
             "activation": activation,
             "batch_norm": dict(batch_norm),
+            "padding": padding,
         }
-        self.conv = conv2d(filters, kernel_size, "conv2d", strides=strides)
+        self.conv = conv2d(filters, kernel_size, "conv2d", padding, strides=strides)
         self.batch_norm = BatchNormalization(name="tpu_batch_normalization", **batch_norm)
         self.activation = keras.activations.get(activation)
 

@@ -14,7 +14,7 @@ from efficientnet_tf.nn.layers import (
     Dropout,
     SqueezeExcite,
     conv2d,
-    conv_initializer,
+    depthwise_conv2d,
     propagate_freezing,
     register,
 )
@@ -58,7 +58,8 @@ class Block(keras.layers.Layer):
         )
 
     def conv(self, filters: int, kernel_size: int = 1, strides: int = 1) -> keras.layers.Layer:
-        return conv2d(filters, kernel_size, self.numbered("conv2d"), strides=strides)
+        name = self.numbered("conv2d")
+        return conv2d(filters, kernel_size, name, self.plan.padding, strides=strides)
 
     def norm(self) -> BatchNormalization:
         name = self.numbered("tpu_batch_normalization")
@@ -125,14 +126,8 @@ class MBConvBlock(Block):
         self.project_norm = self.norm()
 
     def depthwise(self, kernel_size: int, strides: int) -> keras.layers.Layer:
-        return keras.layers.DepthwiseConv2D(
-            kernel_size,
-            strides,
-            padding="same",
-            use_bias=False,
-            depthwise_initializer=conv_initializer(),
-            name=self.numbered("depthwise_conv2d"),
-        )
+        name = self.numbered("depthwise_conv2d")
+        return depthwise_conv2d(kernel_size, strides, name, self.plan.padding)
 
     def build_branch(self, inputs, expanded, outputs):
         if self.expand_conv:
@@ -174,7 +169,8 @@ class CondMBConvBlock(MBConvBlock):
 
     def depthwise(self, kernel_size, strides):
         name = self.numbered("depthwise_cond_conv2d")
-        return DepthwiseCondConv2D(kernel_size, strides, self.plan.num_experts, name=name)
+        plan = self.plan
+        return DepthwiseCondConv2D(kernel_size, strides, plan.num_experts, plan.padding, name=name)
 
     def build_branch(self, inputs, expanded, outputs):
         self.router.build((None, inputs[-1]))

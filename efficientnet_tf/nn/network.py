@@ -11,6 +11,7 @@ from efficientnet_tf.config import ModelConfig, UserError, unknown_name
 from efficientnet_tf.nn.expansion import BlockWithExpansion
 from efficientnet_tf.nn.layers import ConvBatchNorm, Dropout, dense_initializer
 from efficientnet_tf.nn.mbconv import Block, build_block
+from efficientnet_tf.nn.padding import CONVOLUTIONS
 
 MIN_IMAGE_SIZE = 32  # five strides of 2
 
@@ -42,11 +43,13 @@ def build_network(
     Returns:
       A model from [N, H, W, C] to [N, num_classes] in float32 (with the top).
     """
+    if config.padding not in CONVOLUTIONS:
+        raise unknown_name("padding", config.padding, CONVOLUTIONS)
     inputs = _image_input(config, include_top, input_tensor, input_shape)
     x = _normalization(config, inputs.shape[-1])(inputs) if include_preprocessing else inputs
     batch_norm = {"momentum": config.batch_norm_momentum, "epsilon": config.batch_norm_epsilon}
     conv_batch_norm = partial(ConvBatchNorm, activation=config.activation, batch_norm=batch_norm)
-    x = conv_batch_norm(stem_filters(config), 3, 2, name="stem")(x)
+    x = conv_batch_norm(stem_filters(config), 3, 2, padding=config.padding, name="stem")(x)
     for index, plan in enumerate(block_plans(config)):
         x = build_block(plan, batch_norm, name=f"blocks_{index}")(x)
     x = conv_batch_norm(head_filters(config), 1, 1, name="head")(x)

@@ -4,6 +4,7 @@ Whatever format weights came from, here they are a dictionary from the original'
 (without scope, `blocks_3/conv2d/kernel`) to arrays in the original's layout.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import keras
@@ -13,7 +14,7 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.naming import checkpoint_variables
 
 CLASSIFIER = ("head/dense/kernel", "head/dense/bias")
-BACKGROUND_CLASSES = 1001  # ImageNet's thousand behind a background class
+IMAGENET_CLASSES = 1000  # one more with a background class, which comes first
 _LISTED = 10
 
 Weights = dict[str, np.ndarray]
@@ -21,9 +22,14 @@ Weights = dict[str, np.ndarray]
 
 def listing(kind: str, names: Iterable[str]) -> str:
     """`2 missing: a, b`, cut after ten names; empty for no names."""
-    names = sorted(names)
+    names = sorted(names, key=_block_by_block)
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{len(names)} {kind}: {', '.join(names[:_LISTED])}{more}" if names else ""
+
+
+def _block_by_block(name: str) -> list[str | int]:
+    """Orders `blocks_2` before `blocks_10`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def misshapen(model: keras.Model, shapes: Mapping[str, tuple]) -> list[str]:
@@ -68,7 +74,8 @@ def drop_background(weights: Weights, classes: int | None) -> Weights:
       classes: width of the model's classifier; None for no classifier.
     """
     kernel, bias = (weights.get(name) for name in CLASSIFIER)
-    if kernel is None or kernel.shape[-1] != BACKGROUND_CLASSES or classes != kernel.shape[-1] - 1:
+    widths = (None if kernel is None else kernel.shape[-1], classes)
+    if widths != (IMAGENET_CLASSES + 1, IMAGENET_CLASSES):
         return weights
     return {**weights, **dict(zip(CLASSIFIER, (kernel[:, 1:], bias[1:]), strict=True))}
 

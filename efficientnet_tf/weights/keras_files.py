@@ -11,7 +11,7 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.weights import keras_applications
 from efficientnet_tf.weights.assignment import Weights, classifier_width, collect
 from efficientnet_tf.weights.naming import checkpoint_variables, layer_roles
-from efficientnet_tf.weights.source import Source
+from efficientnet_tf.weights.source import Source, model_settings
 
 # How Keras calls the stem, or head, of our networks in a `.weights.h5`.
 _OURS = re.compile(r"(?:.*/)?layers/conv_batch_norm/.*")
@@ -29,7 +29,8 @@ def open_keras(path: Path, safe_mode: bool = True) -> Source:
     except Exception as error:
         raise UserError(f"{path}: not a readable .keras file ({_first_line(error)})") from None
     if "stem/conv2d/kernel" in checkpoint_variables(model):
-        return Source(str(path), classifier_width(model), lambda _: collect(model))
+        settings = model_settings(model)
+        return Source(str(path), classifier_width(model), lambda _: collect(model), settings)
     values = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
     return _applications(path, values)
 

@@ -6,12 +6,8 @@ from pathlib import Path
 import keras
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.weights import download, published
-from efficientnet_tf.weights.assignment import (
-    assign,
-    classifier_width,
-    drop_background,
-)
+from efficientnet_tf.weights import download, published, torch_files
+from efficientnet_tf.weights.assignment import assign, classifier_width, drop_background
 from efficientnet_tf.weights.keras_files import open_h5, open_keras
 from efficientnet_tf.weights.source import Source, check_settings
 from efficientnet_tf.weights.tf1_checkpoint import TF1Checkpoint
@@ -46,9 +42,10 @@ def load_weights(
     """
     opened = open_source(source, model_name or model.name, ema, safe_mode)
     check_settings(model, opened)
-    weights = drop_background(opened.read(model), classifier_width(model))
+    held = opened.read(model)
+    weights = drop_background(held, classifier_width(model))
     assign(model, weights, opened.where)
-    if opened.classes != classifier_width(model) and classifier_width(model):
+    if weights is not held:
         _log.warning("%s: the background class was dropped, labels shift by one", opened.where)
 
 
@@ -63,6 +60,8 @@ def open_source(
         return open_keras(_existing(path), safe_mode)
     if path.suffix in (".h5", ".hdf5"):
         return open_h5(_existing(path))
+    if path.suffix in torch_files.SUFFIXES:
+        return torch_files.open_torch(_existing(path), ema)
     return _open_tf1(str(source), ema)
 
 
@@ -78,6 +77,10 @@ def _open_tf1(path: str, ema: bool) -> Source:
 
 
 def _open_preset(preset: published.Preset, ema: bool) -> Source:
-    opened = _open_tf1(download.fetch(preset), ema)
+    """Not downloaded before it is read: a model it does not suit is told at once."""
+
+    def read(_):
+        return TF1Checkpoint(download.fetch(preset)).read_all(ema)
+
     where = f"{preset.model_name} {preset.weights}"
-    return Source(where, opened.classes, opened.read, preset.overrides)
+    return Source(where, preset.num_classes, read, preset.overrides)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
+from efficientnet_tf.weights.assignment import IMAGENET_CLASSES
 
 BASE_URL = "https://storage.googleapis.com/cloud-tpu-checkpoints/efficientnet"
-IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def check_settings(model: keras.Model, source: Source) -> None:
 
     Weights of another normalisation, padding or epsilon fit every variable and predict nonsense.
     """
-    actual = _settings(model)
+    actual = model_settings(model)
     wrong = {
         name: value
         for name, value in source.overrides.items()
@@ -55,15 +55,23 @@ def _same(actual: object, wanted: object) -> bool:
     return actual == wanted
 
 
-def _settings(model: keras.Model) -> dict[str, object]:
-    """What the weights' file could contradict; no normalisation where the caller does it."""
+def model_settings(model: keras.Model) -> dict[str, object]:
+    """The fields of `ModelConfig` that weights fit or contradict without any shape telling.
+
+    No normalisation where the caller does it.
+    """
     layers = {layer.name: layer for layer in model.layers}
-    settings = {"batch_norm_epsilon": layers["stem"].batch_norm.epsilon}
+    stem = layers["stem"]
+    settings = {
+        "batch_norm_epsilon": stem.batch_norm.epsilon,
+        "padding": stem.settings["padding"],
+    }
     if "normalization" in layers:
         mean, variance = (
             np.ravel(keras.ops.convert_to_numpy(value))
             for value in (layers["normalization"].mean, layers["normalization"].variance)
         )
         if mean.size == 3:
-            settings |= {"mean_rgb": tuple(mean), "stddev_rgb": tuple(np.sqrt(variance))}
+            settings["mean_rgb"] = tuple(map(float, mean))
+            settings["stddev_rgb"] = tuple(map(float, np.sqrt(variance)))
     return settings

@@ -22,6 +22,7 @@ class DigitsSource(IndexedSource):
     """Ten classes, "0" to "9"; uint8 images `[40, 40, 3]`, white on black."""
 
     name = "digits"
+    is_encoded = False
     num_classes = 10
     label_names = [str(digit) for digit in range(10)]
 

@@ -46,7 +46,7 @@ class RecordSource(StreamSource):
         eval_shards: list[str],
         hold_out: bool = False,
     ):
-        self._config = config
+        self.config = config
         self.train_shards, self.eval_shards = train_shards, eval_shards
         self.hold_out = hold_out
 
@@ -56,15 +56,15 @@ class RecordSource(StreamSource):
 
     @cached_property
     def num_train_images(self) -> int | None:
-        if self._config.num_train_images or not self.train_shards:
-            return self._config.num_train_images
+        if self.config.num_train_images or not self.train_shards:
+            return self.config.num_train_images
         held_out = self._count_held_out(self.train_shards) if self.hold_out else 0
         return self._count(self.train_shards) - held_out
 
     @cached_property
     def num_eval_images(self) -> int | None:
-        if self._config.num_eval_images or not self.eval_shards:
-            return self._config.num_eval_images
+        if self.config.num_eval_images or not self.eval_shards:
+            return self.config.num_eval_images
         count = self._count_held_out if self.hold_out else self._count
         return count(self.eval_shards)
 
@@ -78,11 +78,11 @@ class RecordSource(StreamSource):
 
     def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
         if not self.train_shards:
-            raise UserError(f"--data_dir={self._config.data_dir} has no training shards, train-*")
+            raise UserError(f"--data_dir={self.config.data_dir} has no training shards, train-*")
         size = self.num_train_images // num_shards
         if not size:
-            raise UserError(f"--data_dir={self._config.data_dir} has no training examples")
-        epochs = self._cached_epochs if self._config.use_cache else self._read_epochs
+            raise UserError(f"--data_dir={self.config.data_dir} has no training examples")
+        epochs = self._cached_epochs if self.config.use_cache else self._read_epochs
         shuffled = epochs(seed, size, shard, num_shards)
 
         def one_epoch(epoch):
@@ -120,19 +120,19 @@ class RecordSource(StreamSource):
     def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
         if not self.eval_shards:
             raise UserError(
-                f"--data_dir={self._config.data_dir} has no validation shards, validation-*; "
+                f"--data_dir={self.config.data_dir} has no validation shards, validation-*; "
                 "--holdout_shards=N evaluates on N training shards"
             )
         shards = tf.constant(self.eval_shards)
         # A limit counts over all hosts, so then every host has to count along.
-        if num_shards > 1 and not self._config.num_eval_images and len(shards) >= num_shards:
+        if num_shards > 1 and not self.config.num_eval_images and len(shards) >= num_shards:
             records = self._read(shards[shard::num_shards], held_out=True)
         else:
             records = self._read(shards, held_out=True)
-            if limit := self._config.num_eval_images or (self.shard_sizes and self.num_eval_images):
+            if limit := self.config.num_eval_images or (self.shard_sizes and self.num_eval_images):
                 records = records.take(limit).apply(tf.data.experimental.assert_cardinality(limit))
             records = records.shard(num_shards, shard)
-        return records.cache() if self._config.use_cache else records
+        return records.cache() if self.config.use_cache else records
 
     def read_train(self, raw) -> Picture:
         return self.parse(raw["record"])
@@ -155,7 +155,7 @@ class RecordSource(StreamSource):
 
     def _read(self, shards: tf.Tensor, held_out: bool) -> tf.data.Dataset:
         records = tf.data.Dataset.from_tensor_slices(shards).interleave(
-            _read_past_damage if self._config.max_bad_examples else _read_strictly,
+            _read_past_damage if self.config.max_bad_examples else _read_strictly,
             cycle_length=_SHARDS_AT_ONCE,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,

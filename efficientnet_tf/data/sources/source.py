@@ -66,10 +66,14 @@ class StreamSource(Source):
     """A source of examples that the pipeline decodes, crops, augments and batches.
 
     Attributes:
+      config: what it was opened with.
       first_label: what class 0 is called in the data's own numbering, for messages.
+      is_encoded: whether pictures are encoded, and so may fail to decode.
     """
 
+    config: DataConfig
     first_label: int = 0
+    is_encoded: bool = True
 
     @abc.abstractmethod
     def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
@@ -120,18 +124,20 @@ class IndexedSource(StreamSource):
     eval_size: int
 
     def __init__(self, config: DataConfig):
-        self._config = config
+        self.config = config
 
     @property
-    def num_train_images(self) -> int:
-        return _at_most("num_train_images", self._config.num_train_images, self.train_size)
+    def num_train_images(self) -> int | None:
+        return _at_most("num_train_images", self.config.num_train_images, self.train_size)
 
     @property
-    def num_eval_images(self) -> int:
-        return _at_most("num_eval_images", self._config.num_eval_images, self.eval_size)
+    def num_eval_images(self) -> int | None:
+        return _at_most("num_eval_images", self.config.num_eval_images, self.eval_size)
 
     def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
         epoch_size = self.num_train_images
+        if not epoch_size:
+            raise UserError(f"--data_dir={self.config.data_dir} has no pictures to train on")
 
         def place(position):
             epoch, index = position // epoch_size, position % epoch_size
@@ -148,10 +154,15 @@ class IndexedSource(StreamSource):
         return positions.map(place)
 
     def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
+        if not self.num_eval_images:
+            raise UserError(f"--data_dir={self.config.data_dir} has no pictures to evaluate")
         return tf.data.Dataset.range(shard, self.num_eval_images, num_shards)
 
 
-def _at_most(flag: str, wanted: int | None, available: int) -> int:
+def _at_most(flag: str, wanted: int | None, available: int) -> int | None:
+    """How many images of those available are wanted; None if there are none at all."""
+    if not available:
+        return None
     if wanted is not None and wanted > available:
         raise UserError(f"--{flag}={wanted}: the data has only {available} images")
-    return available if wanted is None else wanted
+    return wanted or available

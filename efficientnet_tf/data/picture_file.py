@@ -1,0 +1,31 @@
+"""One picture file as a network sees it in evaluation."""
+
+import numpy as np
+import tensorflow as tf
+
+from efficientnet_tf.config import UserError
+from efficientnet_tf.data import preprocess
+from efficientnet_tf.data.decode import decode_and_crop
+
+
+def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
+    """The centre crop of a JPEG, PNG, GIF, BMP or WebP file.
+
+    Args:
+      path: the file, local or in a bucket.
+      size: side of the network's input in pixels.
+      resize_method: `bicubic` or `bilinear`.
+
+    Returns:
+      float32 [size, size, 3], RGB in 0..255.
+
+    Raises:
+      UserError: no such file, or not a picture; names the file.
+    """
+    try:
+        encoded = tf.io.read_file(path)
+        box = decode_and_crop(encoded, lambda shape: preprocess.center_box(shape, size))
+    except tf.errors.OpError as error:
+        reason = "no such file" if isinstance(error, tf.errors.NotFoundError) else "not a picture"
+        raise UserError(f"{path}: {reason}") from None
+    return preprocess.resize(box, size, resize_method).numpy()

@@ -1,0 +1,37 @@
+"""Runs the streams of a data configuration as a training loop would, and tells failures alike."""
+
+import tensorflow as tf
+
+from efficientnet_tf import data
+from efficientnet_tf.config import DataConfig
+
+
+def eval_labels(config, source=None, batch_size=4, **shard):
+    """The labels of an evaluation up to its black padding; failures as `explain` tells them."""
+    source = source or data.open_source(config)
+    labels = []
+    try:
+        for batch in data.eval_dataset(source, config, batch_size, **shard):
+            found = batch["label"].numpy()
+            if (found < 0).all():
+                assert not batch["image"].numpy().any()
+                return labels
+            labels += found[found >= 0].tolist()
+    except tf.errors.OpError as error:
+        raise data.explain(error, source) from error
+
+
+def open_at(folder):
+    return data.open_source(config_for(folder))
+
+
+def train_batches(config, count, batch_size=4, **where):
+    source = data.open_source(config)
+    try:
+        return list(data.train_dataset(source, config, batch_size, **where).take(count))
+    except tf.errors.OpError as error:
+        raise data.explain(error, source, start_step=0) from error
+
+
+def config_for(folder, **changes):
+    return DataConfig(data_dir=str(folder), image_size=32, train_batch_size=4, **changes)

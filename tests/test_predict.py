@@ -1,0 +1,84 @@
+"""Prediction, conversion and summary through the command line, on a run of a tiny network."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_command_line import TINY, main
+
+from efficientnet_tf import data
+from efficientnet_tf.arch.variants import model_config
+from efficientnet_tf.nn.network import build_network
+from efficientnet_tf.train.checkpoint import find_checkpoints, load_run_weights
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A tiny network trained for two steps."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = main(*TINY, f"--model_dir={folder}", "--train_steps=2", "--mode=train")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    pixels = np.random.RandomState(0).randint(0, 256, [3, 50, 60, 3]).astype("uint8")
+    names = ("a.jpg", "b.png", "grey.png")
+    modes = ("RGB", "RGBA", "L")
+    for name, mode, image in zip(names, modes, pixels, strict=True):
+        Image.fromarray(image).convert(mode).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"not a picture")
+    return folder
+
+
+def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
+    names = ("a.jpg", "broken.jpg", "b.png", "missing.png", "grey.png")
+    files = [str(pictures / name) for name in names]
+    output = tmp_path / "predictions.json"
+    result = main(
+        *("--mode=predict", f"--model_dir={run}", "--eval_batch_size=2", "--input_image_size=32"),
+        *(f"--output_json={output}", *files),
+    )
+    assert result.returncode == 1
+    assert result.stderr == "error: 2 of 5 files could not be read\n"
+    results = {r["file"]: r for r in json.loads(output.read_text())}
+    assert list(results) == files
+    assert results[files[1]]["error"].endswith("broken.jpg: not a picture")
+    assert results[files[3]]["error"].endswith("missing.png: no such file")
+
+    config = model_config(
+        "efficientnet-b0", width_coefficient=0.25, depth_coefficient=0.1, num_classes=10
+    )
+    model = build_network(config, input_shape=(32, 32, 3))
+    load_run_weights(model, find_checkpoints(str(run))[0])
+    for file in (files[0], files[2], files[4]):
+        probabilities = model(data.read_picture(file, 32, "bicubic")[None]).numpy()[0]
+        predictions = results[file]["predictions"]
+        assert [p["class"] for p in predictions] == list(np.argsort(-probabilities)[:5])
+        np.testing.assert_allclose(
+            [p["probability"] for p in predictions], np.sort(probabilities)[:-6:-1], rtol=1e-5
+        )
+        assert all(p["name"] == str(p["class"]) for p in predictions)
+        assert f"{predictions[0]['probability']:7.2%}" in result.stdout
+
+
+def test_predict_needs_pictures_and_weights(run):
+    result = main("--mode=predict", f"--model_dir={run}")
+    assert result.returncode == 1 and "needs picture files" in result.stderr
+    result = main("--mode=predict", "cat.jpg")
+    assert result.returncode == 1 and "needs --init_checkpoint" in result.stderr
+
+
+def test_summary_prints_tables_and_draws_the_augmentation(tmp_path):
+    result = main(
+        *("--mode=summary", "--model_name=efficientnet-b5", "--dataset=digits"),
+        *("--input_image_size=64", f"--model_dir={tmp_path}"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "efficientnet-b5, 64 x 64 pixels" in result.stdout
+    assert "30,389,784" in result.stdout and "efficientnet-l2" in result.stdout
+    # Eight pictures across; the originals, then two rows of each of two policies.
+    assert Image.open(tmp_path / "augmentation.png").size[0] >= 8 * 64
