@@ -32,8 +32,10 @@ def changed_by_training(model):
         ("all", "predictions/", ("stem/", "blocks_", "head/")),
     ],
 )
-def test_freeze(what, trained, left_alone):
+def test_freeze(what, trained, left_alone, tmp_path):
     model = build_model("efficientnet-x-b0", freeze=what, **SMALL)
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
     changed = changed_by_training(model)
     assert any(path.startswith(trained) for path in changed)
     assert not [path for path in changed if path.startswith(left_alone)]

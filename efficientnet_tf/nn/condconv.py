@@ -28,21 +28,21 @@ class _Experts(keras.layers.Layer):
         raise NotImplementedError
 
     def build(self, input_shape):
-        self.shape = self.kernel_shape(input_shape[-1])
+        self.expert_shape = self.kernel_shape(input_shape[-1])
         self.kernel = self.add_weight(
-            shape=(self.num_experts, math.prod(self.shape)),
+            shape=(self.num_experts, math.prod(self.expert_shape)),
             initializer=self._initialize,
             name=self.kernel_name,
         )
 
     def _initialize(self, shape, dtype=None):
         """Every expert as if it were an ordinary convolution."""
-        experts = [conv_initializer()(self.shape, dtype) for _ in range(shape[0])]
+        experts = [conv_initializer()(self.expert_shape, dtype) for _ in range(shape[0])]
         return ops.reshape(ops.stack(experts), shape)
 
     def mix(self, routing):
         """Kernels [N, *kernel shape] for routing weights [N, experts]."""
-        return ops.reshape(ops.matmul(routing, self.kernel), (-1, *self.shape))
+        return ops.reshape(ops.matmul(routing, self.kernel), (-1, *self.expert_shape))
 
     def get_config(self):
         return {**super().get_config(), "num_experts": self.num_experts}

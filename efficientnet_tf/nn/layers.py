@@ -171,6 +171,16 @@ class SqueezeExcite(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
+def propagate_freezing(layer: keras.layers.Layer) -> None:
+    """Freezes the layers inside a layer that was created frozen, as a loaded one is.
+
+    Without it they would train no weights, but their batch norm would update its statistics.
+    """
+    if not layer.trainable:
+        for inner in layer._flatten_layers(include_self=False):
+            inner.trainable = False
+
+
 @register
 class ConvBatchNorm(keras.layers.Layer):
     """Convolution -> batch norm -> activation: stem, head and space-to-depth.
@@ -199,6 +209,7 @@ class ConvBatchNorm(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
+        propagate_freezing(self)
         self.conv.build(input_shape)
         self.batch_norm.build((None, None, None, self.settings["filters"]))
 

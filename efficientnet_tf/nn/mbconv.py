@@ -15,6 +15,7 @@ from efficientnet_tf.nn.layers import (
     SqueezeExcite,
     conv2d,
     depthwise_conv2d,
+    propagate_freezing,
     register,
 )
 
@@ -71,6 +72,7 @@ class Block(keras.layers.Layer):
         return SqueezeExcite(plan.expanded_filters, plan.se_filters, plan.activation, name="se")
 
     def build(self, input_shape):
+        propagate_freezing(self)
         if self.space_to_depth:
             self.space_to_depth.build(input_shape)
         plan = self.plan
@@ -224,28 +226,3 @@ _BLOCKS = {
 def build_block(plan: BlockPlan, batch_norm: dict, name: str) -> Block:
     """The block that a plan describes."""
     return _BLOCKS[plan.operator](plan, batch_norm, name=name)
-
-
-@register
-class BlockWithExpansion(keras.layers.Layer):
-    """A block of another network, sharing its weights, that returns `(output, expansion)`."""
-
-    def __init__(self, block: Block, **kwargs):
-        super().__init__(**{"name": f"{block.name}_with_expansion", **kwargs})
-        self.block = block
-
-    def call(self, inputs):
-        return self.block.output_and_expansion(inputs)
-
-    def build(self, input_shape):
-        if not self.block.built:
-            self.block.build(input_shape)
-
-    def get_config(self):
-        block = keras.saving.serialize_keras_object(self.block)
-        return {**super().get_config(), "block": block}
-
-    @classmethod
-    def from_config(cls, config):
-        block = keras.saving.deserialize_keras_object(config.pop("block"))
-        return cls(block, **config)
