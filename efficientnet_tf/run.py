@@ -151,8 +151,13 @@ def _record(session: Session, step: int, weights: str, evaluation: Evaluation) -
     if folder:
         folder.append_result(result)
         part = "-".join(filter(None, ("eval", config.eval_name)))
-        scalars = {name: result[name] for name in ("top_1_accuracy", "top_5_accuracy", "loss")}
-        session.summaries.scalars(part, step, {**scalars, "images_per_second": rate})
+        scalars = {
+            "accuracy/top_1": evaluation.top_1_accuracy,
+            "accuracy/top_5": evaluation.top_5_accuracy,
+            "loss/cross_entropy": evaluation.loss,
+            "run/images_per_second": rate,
+        }
+        session.summaries.scalars(part, step, scalars)
         session.summaries.flush()
         prefixes = {checkpoint_step(p): p for p in find_checkpoints(folder.path)}
         if config.archive_ckpt and step in prefixes:

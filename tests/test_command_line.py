@@ -148,17 +148,23 @@ def test_tensorboard_has_every_curve(run):
         (path,) = (folder / part).glob("events*")
         events = summary_iterator(str(path))
         tags[part] = {value.tag for event in events for value in event.summary.value}
-    shared = {"loss", "top_1_accuracy", "top_5_accuracy", "images_per_second"}
-    assert shared <= tags["eval"]
-    curves = [
-        "cross_entropy",
-        "regularization",
-        "learning_rate",
-        "epoch",
-        "ema_decay",
-        "gradient_norm",
-    ]
-    assert shared | set(curves) | {"flags", "first_batch"} <= tags["train"]
+    shared = {
+        "accuracy/top_1",
+        "accuracy/top_5",
+        "loss/cross_entropy",
+        "run/images_per_second",
+    }
+    assert tags["eval"] == shared
+    assert tags["train"] == shared | {
+        "loss/loss",
+        "loss/regularization",
+        "optimizer/learning_rate",
+        "optimizer/ema_decay",
+        "optimizer/gradient_norm",
+        "run/epoch",
+        "flags",
+        "first_batch",
+    }
 
 
 def test_restart_continues_then_evaluates(run):

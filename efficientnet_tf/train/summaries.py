@@ -1,5 +1,8 @@
-"""What TensorBoard shows of a run. Training and evaluation share their tags, so that each pair
-of curves lies in one chart."""
+"""What TensorBoard shows of a run.
+
+Training and evaluation share their tags, so that each pair of curves lies in one chart; the part of
+a tag before the slash groups the charts.
+"""
 
 from collections.abc import Mapping
 

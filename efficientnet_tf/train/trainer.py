@@ -103,18 +103,18 @@ class Trainer:
         for row in rows:
             step += row["steps"]
             values = {
-                "loss": row["loss"],
-                "cross_entropy": row["cross_entropy"],
-                "regularization": row["regularization"],
-                "top_1_accuracy": row["top_1"],
-                "top_5_accuracy": row["top_5"],
-                "gradient_norm": row["gradient_norm"],
-                "learning_rate": self._learning_rate(step - 1),
-                "epoch": step / self.steps_per_epoch,
-                "images_per_second": images_per_second,
+                "accuracy/top_1": row["top_1"],
+                "accuracy/top_5": row["top_5"],
+                "loss/loss": row["loss"],
+                "loss/cross_entropy": row["cross_entropy"],
+                "loss/regularization": row["regularization"],
+                "optimizer/gradient_norm": row["gradient_norm"],
+                "optimizer/learning_rate": self._learning_rate(step - 1),
+                "run/epoch": step / self.steps_per_epoch,
+                "run/images_per_second": images_per_second,
             }
             if ema := self.loop.step.ema:
-                values["ema_decay"] = float(ema_decay(ema.decay, step))
+                values["optimizer/ema_decay"] = float(ema_decay(ema.decay, step))
             self.summaries.scalars("train", step, values)
 
     def _learning_rate(self, step):
