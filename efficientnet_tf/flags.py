@@ -175,6 +175,9 @@ def _flagfile() -> str:
     for flag in sorted(
         FLAGS.flags_by_module_dict()[define_flags.__module__], key=lambda flag: flag.name
     ):
-        if flag.value is not None:
+        idle = flag.name.startswith("bigtable_") or flag.name in [
+            name for name, *_ in WITHOUT_EFFECT
+        ]
+        if flag.value is not None and (flag.present or not idle):
             lines.append(f"{'' if flag.present else '# '}{flag.serialize()}")
     return "\n".join(sorted(lines, key=lambda line: line.startswith("#"))) + "\n"

@@ -6,11 +6,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 _SMALLEST_SIDE = 112
-_CAPTION_HEIGHT = 16
+_CAPTION_HEIGHT = 22
+_FONT_SIZES = (16, 13, 11, 9)
 _GAP = 4
 
 
-def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> np.ndarray:
+def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 6) -> np.ndarray:
     """Images in rows of `columns`, each with its caption below.
 
     Args:
@@ -28,11 +29,21 @@ def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 8
     columns = min(columns, len(pixels))
     rows = -(-len(pixels) // columns)
     canvas = Image.new("RGB", (columns * cell_width - _GAP, rows * cell_height - _GAP), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default()
+    draw = ImageDraw.Draw(canvas)
     for index, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
         left, top = index % columns * cell_width, index // columns * cell_height
         canvas.paste(Image.fromarray(image), (left, top))
-        while draw.textlength(caption, font=font) > pixels.shape[2]:
-            caption = caption[:-1]
-        draw.text((left + 2, top + pixels.shape[1] + 2), caption, "black", font)
+        text, font = _fit(caption, pixels.shape[2])
+        draw.text((left + 2, top + pixels.shape[1] + 2), text, "black", font)
     return np.asarray(canvas)
+
+
+def _fit(caption, width):
+    """The caption in the largest font in which it fits, cut only in the smallest."""
+    for size in _FONT_SIZES:
+        font = ImageFont.load_default(size)
+        if font.getlength(caption) <= width:
+            return caption, font
+    while font.getlength(caption) > width:
+        caption = caption[:-1]
+    return caption, font
