@@ -106,7 +106,7 @@ class RecordSource(StreamSource):
             key = tf.stack([tf.constant(seed, tf.int64), epoch])
             shards = tf.random.experimental.stateless_shuffle(self.train_shards, key)
             records = self._epoch_records(shards, size, shard, num_shards)
-            return records.shuffle(_SHUFFLE_RECORDS, seed=_mix(seed, epoch))
+            return _shuffle(records, _SHUFFLE_RECORDS, _mix(seed, epoch))
 
         return one_epoch
 
@@ -115,7 +115,7 @@ class RecordSource(StreamSource):
         records = self._epoch_records(
             tf.constant(self.train_shards), size, shard, num_shards
         ).cache()
-        return lambda epoch: records.shuffle(size, seed=_mix(seed, epoch))
+        return lambda epoch: _shuffle(records, size, _mix(seed, epoch))
 
     def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
         if not self.eval_shards:
@@ -187,6 +187,16 @@ def _numbered(records: tf.data.Dataset, path: tf.Tensor) -> tf.data.Dataset:
     return records.enumerate().map(
         lambda number, record: {"record": record, "file": path, "number": number}
     )
+
+
+def _shuffle(records: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.Dataset:
+    """`records` in an order that `seed` alone decides; to be called inside a `tf.data` function.
+
+    TensorFlow mixes its global seed in, and with a global seed of 0 cannot take a tensor for ours.
+    This sets the seed of the function's own graph, and of nothing else.
+    """
+    tf.compat.v1.set_random_seed(1)
+    return records.shuffle(buffer, seed=seed)
 
 
 def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
