@@ -20,7 +20,7 @@ from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.picture import captioned_grid
 from efficientnet_tf.predict import Predictor
 from efficientnet_tf.run_folder import RunFolder
-from efficientnet_tf.session import Session, TrainingSession
+from efficientnet_tf.session import Session, TrainingSession, explained
 from efficientnet_tf.train.checkpoint import checkpoint_step, find_checkpoints, load_run_weights
 from efficientnet_tf.weights.conversion import convert, write_weights
 
@@ -45,23 +45,10 @@ def execute(config: RunConfig) -> None:
     modes[config.mode](config)
 
 
-@contextlib.contextmanager
-def _explained(session: Session, start_step=None) -> Iterator[None]:
-    """Turns what the data did wrong inside a graph into a line that names the file."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        step = start_step and start_step()
-        explanation = data.explain(error, session.source, step)
-        if explanation is None:
-            raise
-        raise explanation from None
-
-
 def _train(config: RunConfig) -> None:
     session = TrainingSession(config)
     trainer = session.trainer()
-    with _explained(session, lambda: trainer.step):
+    with explained(session.source, lambda: trainer.step):
         for _ in trainer.segments():
             pass
     _finish(session)
@@ -70,9 +57,9 @@ def _train(config: RunConfig) -> None:
 def _train_and_evaluate(config: RunConfig) -> None:
     session = TrainingSession(config)
     trainer, evaluator, result = session.trainer(), session.evaluator(), None
-    with _explained(session, lambda: trainer.step):
+    with explained(session.source, lambda: trainer.step):
         for step in trainer.segments():
-            with _averaged(session), _explained(session):
+            with _averaged(session), explained(session.source):
                 evaluation = evaluator.evaluate()
             result = _record(session, step, "ema" if session.ema else "raw", evaluation)
     _finish(session)
@@ -99,7 +86,7 @@ def _evaluate(config: RunConfig) -> None:
     session = Session(config, training=False)
     evaluator = session.evaluator()
     for step, weights in _weights_to_evaluate(session):
-        with _explained(session):
+        with explained(session.source):
             evaluation = evaluator.evaluate()
         result = _record(session, step, weights, evaluation)
         if session.is_chief:

@@ -1,8 +1,11 @@
 """What one invocation builds: devices, data, network, and the folder it writes to."""
 
+import contextlib
 import dataclasses
+from collections.abc import Callable, Iterator
 
 import keras
+import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
@@ -23,6 +26,23 @@ from efficientnet_tf.train.summaries import Summaries
 from efficientnet_tf.train.trainer import Trainer
 
 _IMAGES_SHOWN = 24
+
+
+@contextlib.contextmanager
+def explained(source, step: Callable[[], int] | None = None) -> Iterator[None]:
+    """Turns what the data did wrong inside a graph into a `UserError` that names the file.
+
+    Args:
+      source: the data of the run.
+      step: in training, where it stands.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        explanation = data.explain(error, source, step and step())
+        if explanation is None:
+            raise
+        raise explanation from None
 
 
 class Session:
@@ -201,10 +221,11 @@ class TrainingSession(Session):
         flags = "\n".join(f"    {line}" for line in self.config.flags_text.splitlines())
         self.summaries.text("flags", flags)
         count = min(_IMAGES_SHOWN, self.config.data.train_batch_size)
-        batches = data.train_dataset(
-            self.source, self.config.data, count, start_step=self.start
-        ).as_numpy_iterator()
-        batch = next(batches)
+        with explained(self.source, lambda: self.start):
+            batches = data.train_dataset(
+                self.source, self.config.data, count, start_step=self.start
+            )
+            batch = next(batches.as_numpy_iterator())
         names = self.source.label_names
         classes = batch["label"].argmax(-1)
         offset = batch["label"].shape[-1] - len(names) if names else 0

@@ -48,7 +48,17 @@ RESERVED = {
     "absl": {"flag_table", "flags", "command_line"},
     "keras_cv": {"data/mixing.py"},
     "tensorflow": {"nn/tensorflow_ops.py"}
-    | {"weights", "data", "train", "evaluate", "predict", "run", "run_folder", "command_line"},
+    | {
+        "weights",
+        "data",
+        "train",
+        "evaluate",
+        "predict",
+        "session",
+        "run",
+        "run_folder",
+        "command_line",
+    },
 }
 
 
