@@ -147,8 +147,15 @@ class TrainingSession(Session):
             freeze(self.model, config.train.freeze)
         if config.train.freeze_bn:
             freeze_batch_norm(self.model)
+        self.schedule = build_schedule(
+            config.optimizer,
+            config.data.train_batch_size,
+            self.steps_per_epoch,
+            config.train.train_steps,
+        )
         with self.strategy.scope():
-            self.optimizer = self._build_optimizer()
+            self.optimizer = build_optimizer(config.optimizer, self.schedule)
+            self.optimizer.build(self.model.trainable_variables)
             self.ema, warm = None, None
             if self.weights:
                 warm = self.weights.start(self.model, config.model.name)
@@ -170,18 +177,6 @@ class TrainingSession(Session):
             self._announce(None if self.start else warm)
             self.folder.claim(config.model, config.flags_text, self.source.label_names)
             self._show_beginning()
-
-    def _build_optimizer(self):
-        config = self.config
-        schedule = build_schedule(
-            config.optimizer,
-            config.data.train_batch_size,
-            self.steps_per_epoch,
-            config.train.train_steps,
-        )
-        optimizer = build_optimizer(config.optimizer, schedule)
-        optimizer.build(self.model.trainable_variables)
-        return optimizer
 
     def _batch_norm_replicas(self):
         """Replicas that share batch-norm statistics: asked for, LARS's groups, or the original's
@@ -243,4 +238,6 @@ class TrainingSession(Session):
             config.log_step_count_steps,
         )
         checkpoints = self.checkpoints if self.is_chief else None
-        return Trainer(loop, config, checkpoints, self.summaries, self.steps_per_epoch)
+        return Trainer(
+            loop, config, checkpoints, self.summaries, self.steps_per_epoch, self.schedule
+        )

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from efficientnet_tf.config import TrainConfig, UserError
 from efficientnet_tf.progress import Progress
@@ -28,6 +28,7 @@ class Trainer:
       checkpoints: None in a process that is not the chief.
       summaries: where curves go.
       steps_per_epoch: for the epoch shown.
+      schedule: the optimizer's learning rate by step.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class Trainer:
         checkpoints: RunCheckpoints | None,
         summaries: Summaries,
         steps_per_epoch: float,
+        schedule: Callable[[int], object],
     ):
         self.loop, self.config = loop, config
         self.checkpoints, self.summaries = checkpoints, summaries
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch, self.schedule = steps_per_epoch, schedule
         self.optimizer = loop.step.optimizer
         self._saved = self.step
         self._stop_signal = None
@@ -119,8 +121,7 @@ class Trainer:
 
     def _learning_rate(self, step):
         """The rate that the update from `step` to `step + 1` used."""
-        schedule = self.optimizer._learning_rate
-        return float(schedule(step) if callable(schedule) else schedule)
+        return float(self.schedule(step))
 
     def _show(self, progress, row):
         progress.update(
