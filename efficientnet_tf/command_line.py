@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
 
             tf.config.list_physical_devices()
         run.execute(config)
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: a file or folder that cannot be written
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

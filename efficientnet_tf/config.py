@@ -202,7 +202,7 @@ class TrainConfig:
       log_step_count_steps: steps between two points in TensorBoard.
       keep_checkpoint_max: newest checkpoints kept.
       archive_ckpt: copy the best checkpoint by top-1 to `archive/`.
-      init_checkpoint: TF1 checkpoint to start from.
+      init_checkpoint: what to start from or evaluate: a run, a file of weights, a published set.
       label_smoothing: share of the target spread over all classes, 0..1.
       weight_decay: L2 coefficient over every trainable variable outside batch norm.
       moving_average_decay: EMA decay; 0 switches the average off.

@@ -31,6 +31,15 @@ class Evaluation:
     images_per_second: float
 
 
+def warn_of_unit_range() -> None:
+    """Says that the pictures look as if they had been scaled to 0..1."""
+    print(
+        "warning: no pixel is above 1; the network expects RGB in 0..255",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 class Evaluator:
     """Evaluates one model on one data set, as often as asked.
 
@@ -46,6 +55,7 @@ class Evaluator:
     def __init__(self, strategy, model: keras.Model, dataset, batch_size, num_images=None):
         self.strategy, self.model, self.dataset = strategy, model, dataset
         self.batch_size, self.num_images = batch_size, num_images
+        self._warned = False
         with strategy.scope():
             self._sums = tf.Variable(
                 tf.zeros([5]),
@@ -69,12 +79,9 @@ class Evaluator:
         progress.close()
         sums = (float(value) / max(seen, 1) for value in self._sums.numpy())
         loss, top_1, top_5, _, bright = sums
-        if seen and not bright:
-            print(
-                "warning: no pixel is above 1; the network expects RGB in 0..255",
-                file=sys.stderr,
-                flush=True,
-            )
+        if seen and not bright and not self._warned:
+            warn_of_unit_range()
+            self._warned = True
         return Evaluation(top_1, top_5, loss, seen, seen / (time.perf_counter() - started))
 
     def _next_steps(self, seen, full):

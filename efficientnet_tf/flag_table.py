@@ -8,7 +8,7 @@ MODES = ("train_and_eval", "train", "eval", "predict", "convert", "summary")
 VALUES = (
     ("use_tpu", False, "train on a TPU; see --tpu"),
     ("archive_ckpt", True, "copy the best checkpoint by top-1 to <model_dir>/archive"),
-    ("model_name", "efficientnet-b0", "the network, efficientnet-b0 ... b8, efficientnet-l2"),
+    ("model_name", "efficientnet-b0", "the network; --mode=summary lists all"),
     ("mode", "train_and_eval", " or ".join(MODES)),
     ("randaug_num_layers", 2, "RandAugment: operations per image"),
     ("randaug_magnitude", 10, "RandAugment: strength, 10 is the ops' nominal range"),

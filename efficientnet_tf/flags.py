@@ -126,15 +126,39 @@ _POSITIVE = [
     "lr_decay_epoch",
     "lr_decay_factor",
     "keep_checkpoint_max",
+    "randaug_num_layers",
+    "batch_norm_batch_size",
+    "batch_norm_epsilon",
+    "width_coefficient",
+    "depth_coefficient",
 ]
 _FRACTIONS = [
+    "batch_norm_momentum",
     "label_smoothing",
     "moving_average_decay",
     "random_erasing",
     "dropout_rate",
     "survival_prob",
 ]
+_NOT_NEGATIVE = [
+    "lr_warmup_epochs",
+    "weight_decay",
+    "mixup_alpha",
+    "cutmix_alpha",
+    "max_bad_examples",
+    "randaug_magnitude",
+    "eval_timeout",
+    "lars_weight_decay",
+    "lars_epsilon",
+]
 _MIN_IMAGE_SIZE = 32
+_RULES = (
+    (_POSITIVE, lambda value: value > 0, "positive"),
+    (_NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
+    (_FRACTIONS, lambda value: 0 <= value <= 1, "between 0 and 1"),
+    (["dropout_rate"], lambda value: value < 1, "less than 1"),
+    (["input_image_size"], lambda value: value >= _MIN_IMAGE_SIZE, f"at least {_MIN_IMAGE_SIZE}"),
+)
 
 
 def _check(arguments: Sequence[str]) -> None:
@@ -149,16 +173,11 @@ def _check(arguments: Sequence[str]) -> None:
                 f"--bigtable_{name}: Bigtable input is gone from TensorFlow 2; use TFRecords with "
                 "--data_dir"
             )
-    for name in _POSITIVE:
-        if not FLAGS[name].value > 0:
-            raise UserError(f"--{name}={FLAGS[name].value} must be positive")
-    for name in _FRACTIONS:
-        value = FLAGS[name].value
-        if value is not None and not 0 <= value <= 1:
-            raise UserError(f"--{name}={value} must be between 0 and 1")
-    size = FLAGS.input_image_size
-    if size is not None and size < _MIN_IMAGE_SIZE:
-        raise UserError(f"--input_image_size={size} must be at least {_MIN_IMAGE_SIZE}")
+    for names, holds, rule in _RULES:
+        for name in names:
+            value = FLAGS[name].value
+            if value is not None and not holds(value):
+                raise UserError(f"--{name}={value} must be {rule}")
     if FLAGS.data_format not in ("channels_last", "channels_first"):
         raise UserError(f"--data_format={FLAGS.data_format}: channels_last or channels_first")
 
@@ -167,6 +186,10 @@ def _mention_what_has_no_effect() -> None:
     for name, default, why in WITHOUT_EFFECT:
         if FLAGS[name].present and FLAGS[name].value != default:
             print(f"note: --{name} has no effect: {why}", file=sys.stderr)
+
+
+# What is asked for once and is no part of the run that its flagfile starts again.
+_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json")
 
 
 def _flagfile() -> str:
@@ -179,5 +202,6 @@ def _flagfile() -> str:
             name for name, *_ in WITHOUT_EFFECT
         ]
         if flag.value is not None and (flag.present or not idle):
-            lines.append(f"{'' if flag.present else '# '}{flag.serialize()}")
+            given = flag.present and flag.name not in _OF_THIS_INVOCATION
+            lines.append(f"{'' if given else '# '}{flag.serialize()}")
     return "\n".join(sorted(lines, key=lambda line: line.startswith("#"))) + "\n"

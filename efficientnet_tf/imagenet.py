@@ -11,16 +11,22 @@ import numpy as np
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
 
+BACKGROUND = "background"
 
-def preprocess_input(images: Any, model_name: str | None = None) -> Any:
+
+def preprocess_input(
+    images: Any, data_format: str | None = None, *, model_name: str | None = None
+) -> Any:
     """Images in 0..255 as a network expects them.
 
     Args:
       images: RGB in 0..255, [..., 3], NumPy or of the backend.
+      data_format: unused, as in `keras.applications`, whose signature this has.
       model_name: None for networks that normalise inside (the default of `build_model`), for which
         nothing is to be done, as in `keras.applications`; the variant's name for a network that
         was built with `include_preprocessing=False`.
     """
+    del data_format
     if model_name is None:
         return images
     config = model_config(model_name)
@@ -28,36 +34,39 @@ def preprocess_input(images: Any, model_name: str | None = None) -> Any:
 
 
 @functools.cache
+def _classes() -> list[tuple[str, str]]:
+    """`(WordNet id, names separated by commas)` of the 1000 ImageNet classes."""
+    path = Path(__file__).parent / "data" / "imagenet_labels.json"
+    return [tuple(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+
+
+@functools.cache
 def imagenet_labels() -> tuple[str, ...]:
     """The names of the 1000 ImageNet classes, synonyms separated by commas."""
-    path = Path(__file__).parent / "data" / "imagenet_labels.json"
-    return tuple(json.loads(path.read_text(encoding="utf-8")))
+    return tuple(names for _, names in _classes())
 
 
-def decode_predictions(predictions: Any, top: int = 5) -> list[list[tuple[int, str, float]]]:
-    """The likeliest ImageNet classes of each image, best first.
-
-    `keras.applications` gives a WordNet id where this gives the class index, 0..999; the other two
-    values are the same. The index is -1 for the background of a network with 1001 classes.
+def decode_predictions(predictions: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """The likeliest ImageNet classes of each image, best first, as `keras.applications` has them.
 
     Args:
-      predictions: probabilities or logits, [N, 1000] or [N, 1001].
+      predictions: probabilities or logits, [N, 1000], or [N, 1001] with a background class first.
       top: how many for each image.
 
     Returns:
-      For each image a list of `(class index, name, prediction)`.
+      For each image a list of `(WordNet id, name, prediction)`: `("n02123045", "tabby", 0.9)`.
 
     Raises:
       UserError: another number of classes.
     """
     predictions = np.asarray(keras.ops.convert_to_numpy(predictions))
-    labels = imagenet_labels()
-    if predictions.ndim != 2 or predictions.shape[1] not in (len(labels), len(labels) + 1):
+    classes = [(wordnet, names.split(",")[0].replace(" ", "_")) for wordnet, names in _classes()]
+    if predictions.ndim != 2 or predictions.shape[1] not in (len(classes), len(classes) + 1):
         raise UserError(f"predictions of ImageNet are [N, 1000 or 1001], not {predictions.shape}")
-    offset = predictions.shape[1] - len(labels)
-    names = ("background",)[:offset] + labels
+    if predictions.shape[1] > len(classes):
+        classes = [(BACKGROUND, BACKGROUND), *classes]
     best = np.argsort(-predictions, axis=1, kind="stable")[:, :top]
     return [
-        [(int(index) - offset, names[index], float(row[index])) for index in indices]
+        [(*classes[index], float(row[index])) for index in indices]
         for row, indices in zip(predictions, best, strict=True)
     ]

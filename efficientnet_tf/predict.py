@@ -1,6 +1,7 @@
 """The likeliest classes of picture files."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,7 +9,8 @@ import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import ModelConfig, RunConfig, UserError
-from efficientnet_tf.imagenet import imagenet_labels
+from efficientnet_tf.evaluate import warn_of_unit_range
+from efficientnet_tf.imagenet import BACKGROUND, imagenet_labels
 from efficientnet_tf.initial_weights import InitialWeights
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.progress import Progress
@@ -50,6 +52,9 @@ class Predictor:
             load_run_weights(self._model, prefixes[0])
         self._names = self._names or _class_names(model.num_classes)
         self._batch_size = config.data.eval_batch_size
+        self._brightest = -1.0
+        # ImageNet's classes are 0..999 whether the network has a background class or not.
+        self._offset = int(self._names[0] == BACKGROUND)
 
     def predict(self, paths: Sequence[str], output_json: str | None = None) -> None:
         """Prints a table for each file, and writes all results to `output_json`.
@@ -59,11 +64,16 @@ class Predictor:
         """
         if not paths:
             raise UserError("--mode=predict needs picture files: main.py --mode=predict cat.jpg")
+        folder = os.path.dirname(output_json or "") or "."
+        if not tf.io.gfile.isdir(folder):
+            raise UserError(f"--output_json={output_json}: {folder} is not a folder")
         results, progress = [], Progress("predict", len(paths), unit="image")
         for batch in self._batches(paths):
             results += batch
             progress.update(len(results))
         progress.close()
+        if 0 <= self._brightest <= 1:
+            warn_of_unit_range()
         for result in results:
             print(_table(result))
         if output_json:
@@ -87,15 +97,20 @@ class Predictor:
             good = [result for result in results if "error" not in result]
             if good:
                 probabilities = self._model.predict_on_batch(np.stack(images))
+                self._brightest = max(self._brightest, float(np.max(images)))
                 for result, row in zip(good, probabilities, strict=True):
                     result["predictions"] = self._best(row)
             yield results
 
     def _best(self, probabilities) -> list[dict]:
-        best = np.argsort(-probabilities, kind="stable")[:_TOP]
+        best = np.argsort(-probabilities, kind="stable")[:_TOP].tolist()
         return [
-            {"class": int(i), "name": self._names[i], "probability": float(probabilities[i])}
-            for i in best
+            {
+                "class": index - self._offset,
+                "name": self._names[index],
+                "probability": float(probabilities[index]),
+            }
+            for index in best
         ]
 
 
@@ -110,7 +125,7 @@ def _class_names(num_classes: int) -> list[str]:
     """ImageNet's names where the number of classes says ImageNet, else numbers."""
     labels = list(imagenet_labels())
     if num_classes == len(labels) + 1:
-        return ["background", *labels]
+        return [BACKGROUND, *labels]
     return labels if num_classes == len(labels) else [str(i) for i in range(num_classes)]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -42,7 +43,10 @@ def execute(config: RunConfig) -> None:
         "convert": _convert,
         "summary": _summarise,
     }
-    modes[config.mode](config)
+    try:
+        modes[config.mode](config)
+    except (tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as error:
+        raise UserError(error.message.splitlines()[0]) from None
 
 
 def _train(config: RunConfig) -> None:
@@ -58,13 +62,21 @@ def _train_and_evaluate(config: RunConfig) -> None:
     session = TrainingSession(config)
     trainer, evaluator, result = session.trainer(), session.evaluator(), None
     with explained(session.source, lambda: trainer.step):
-        for step in trainer.segments():
+        for step in itertools.chain(_missed_evaluation(session), trainer.segments()):
             with _averaged(session), explained(session.source):
                 evaluation = evaluator.evaluate()
-            result = _record(session, step, "ema" if session.ema else "raw", evaluation)
+            weights = "ema" if session.ema else "raw"
+            result = _record(session, step, weights, evaluation, own=True)
     _finish(session)
     if result and session.is_chief:
         print(json.dumps(result), flush=True)
+
+
+def _missed_evaluation(session: TrainingSession) -> list[int]:
+    """The step the run stands at, if it was saved for an evaluation that never came."""
+    config, start = session.config.train, session.start
+    due = start and (start % config.steps_per_eval == 0 or start >= config.train_steps)
+    return [start] if due and start not in session.folder.evaluated_steps() else []
 
 
 def _averaged(session: TrainingSession):
@@ -75,10 +87,12 @@ def _averaged(session: TrainingSession):
 def _finish(session: TrainingSession) -> None:
     """The end of a training run: its export, and how to look at it."""
     if not session.is_chief:
+        session.all_workers_done()
         return
     if export_dir := session.config.export_dir:
         with _averaged(session):
             session.model.export(export_dir, verbose=False)
+    session.all_workers_done()
     print(f"curves: tensorboard --logdir {session.folder.path}", flush=True)
 
 
@@ -88,7 +102,7 @@ def _evaluate(config: RunConfig) -> None:
     for step, weights in _weights_to_evaluate(session):
         with explained(session.source):
             evaluation = evaluator.evaluate()
-        result = _record(session, step, weights, evaluation)
+        result = _record(session, step, weights, evaluation, own=not session.weights)
         if session.is_chief:
             print(json.dumps(result), flush=True)
 
@@ -128,8 +142,11 @@ def _next_checkpoint(folder: str, done: int, timeout: int) -> str | None:
         time.sleep(min(_POLL_SECONDS, timeout))
 
 
-def _record(session: Session, step: int, weights: str, evaluation: Evaluation) -> dict:
-    """Writes an evaluation down everywhere it belongs and returns it as the JSON object."""
+def _record(session: Session, step: int, weights: str, evaluation: Evaluation, own: bool) -> dict:
+    """Writes an evaluation down everywhere it belongs and returns it as the JSON object.
+
+    Only the run's `own` checkpoints, on its usual evaluation split, compete for the archive.
+    """
     result = {"step": step, **dataclasses.asdict(evaluation), "weights": weights}
     rate = result.pop("images_per_second")
     if not session.is_chief:
@@ -147,7 +164,7 @@ def _record(session: Session, step: int, weights: str, evaluation: Evaluation) -
         session.summaries.scalars(part, step, scalars)
         session.summaries.flush()
         prefixes = {checkpoint_step(p): p for p in find_checkpoints(folder.path)}
-        if config.archive_ckpt and step in prefixes:
+        if own and config.archive_ckpt and not config.eval_name and step in prefixes:
             best = folder.archive(prefixes[step], result)
     print(
         f"step {step}: top-1 {evaluation.top_1_accuracy:.2%}, top-5 "
@@ -193,7 +210,8 @@ def _summarise(config: RunConfig) -> None:
     plain = dataclasses.replace(
         config.data, augment_name=None, mixup_alpha=0.0, cutmix_alpha=0.0, random_erasing=0.0
     )
-    batch = next(data.train_dataset(source, plain, _IMAGES_SHOWN).as_numpy_iterator())
+    with explained(source, lambda: 0):
+        batch = next(data.train_dataset(source, plain, _IMAGES_SHOWN).as_numpy_iterator())
     policies = {
         "AutoAugment": data.AutoAugment(),
         "RandAugment": data.RandAugment(

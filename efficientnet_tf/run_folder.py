@@ -80,6 +80,14 @@ class RunFolder:
         if label_names:
             self.write_text("labels.json", json.dumps(label_names, indent=0) + "\n")
 
+    def evaluated_steps(self) -> set[int]:
+        """The steps that `eval.jsonl` has a result of."""
+        path = self._file("eval.jsonl")
+        if not tf.io.gfile.exists(path):
+            return set()
+        with tf.io.gfile.GFile(path) as file:
+            return {json.loads(line)["step"] for line in file.read().splitlines() if line}
+
     def append_result(self, result: dict) -> None:
         """Adds a line to `eval.jsonl`."""
         tf.io.gfile.makedirs(self.path)

@@ -227,10 +227,14 @@ class TrainingSession(Session):
         captions = [names[c - offset] if names and c >= offset else str(c) for c in classes]
         self.summaries.image("first_batch", captioned_grid(batch["image"], captions), self.start)
 
+    def all_workers_done(self) -> None:
+        """Keeps every process until the last one is here: the chief is still writing."""
+        self.loop.any_worker(False)
+
     def trainer(self) -> Trainer:
         """Trains from `self.start`."""
         config = self.config.train
-        loop = DeviceLoop(
+        self.loop = DeviceLoop(
             self.strategy,
             self.step,
             self.distributed(data.train_dataset, self.train_share, start_step=self.start),
@@ -239,5 +243,5 @@ class TrainingSession(Session):
         )
         checkpoints = self.checkpoints if self.is_chief else None
         return Trainer(
-            loop, config, checkpoints, self.summaries, self.steps_per_epoch, self.schedule
+            self.loop, config, checkpoints, self.summaries, self.steps_per_epoch, self.schedule
         )

@@ -99,11 +99,15 @@ def test_unknown_override():
 def test_preprocess_input():
     images = np.full((1, 2, 2, 3), 255.0, "float32")
     assert preprocess_input(images) is images
-    np.testing.assert_allclose(preprocess_input(images, "efficientnet-lite0"), 1.0)
+    np.testing.assert_allclose(preprocess_input(images, model_name="efficientnet-lite0"), 1.0)
     expected = (1 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
-    np.testing.assert_allclose(preprocess_input(images, "efficientnet-b0")[0, 0, 0], expected, 1e-5)
+    np.testing.assert_allclose(
+        preprocess_input(images, model_name="efficientnet-b0")[0, 0, 0], expected, 1e-5
+    )
     inside = build_model("efficientnetv2-s", **SMALL).get_layer("normalization")
-    np.testing.assert_allclose(inside(images), preprocess_input(images, "efficientnetv2-s"), 1e-5)
+    np.testing.assert_allclose(
+        inside(images), preprocess_input(images, model_name="efficientnetv2-s"), 1e-5
+    )
 
 
 def test_decode_predictions():
@@ -111,12 +115,16 @@ def test_decode_predictions():
     predictions[0, [1, 5, 999]] = 0.5, 0.3, 0.2
     predictions[1, 0] = 1.0
     first, second = decode_predictions(predictions, top=3)
-    assert [(index, round(p, 3)) for index, _, p in first] == [(1, 0.5), (5, 0.3), (999, 0.2)]
-    assert second[0] == (0, "tench, Tinca tinca", 1.0)
+    assert [(wordnet, name, round(p, 3)) for wordnet, name, p in first] == [
+        ("n01443537", "goldfish", 0.5),
+        ("n01496331", "electric_ray", 0.3),
+        ("n15075141", "toilet_tissue", 0.2),
+    ]
+    assert second[0] == ("n01440764", "tench", 1.0)
     with_background = np.concatenate([[[0.1], [2.0]], predictions], axis=1)
     first, second = decode_predictions(with_background, top=2)
-    assert first[0][:2] == (1, "goldfish, Carassius auratus")
-    assert second[0] == (-1, "background", 2.0)
+    assert first[0][:2] == ("n01443537", "goldfish")
+    assert second[0] == ("background", "background", 2.0)
     assert len(imagenet_labels()) == 1000
     with pytest.raises(UserError, match="1000 or 1001"):
         decode_predictions(predictions[:, :10])

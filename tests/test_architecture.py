@@ -31,7 +31,7 @@ ALLOWED = {
     "flags": {"config", "arch", "flag_table"},
     "initial_weights": {"config", "train", "weights"},
     "predict": {
-        *("config data imagenet initial_weights nn progress run_folder train".split()),  # noqa: SIM905
+        *("config data evaluate imagenet initial_weights nn progress run_folder train".split()),  # noqa: SIM905
     },
     "session": {
         *("config data evaluate initial_weights nn picture run_folder train".split()),  # noqa: SIM905

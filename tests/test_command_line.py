@@ -220,6 +220,9 @@ BAD = {
     "no data": (["--dataset=tfrecord", "--data_dir=missing-folder"], "missing-folder"),
     "no tpu": (["--use_tpu", "--dataset=digits"], "no TPU answers"),
     "negative": (["--train_steps=-1"], "--train_steps=-1 must be positive"),
+    "negative warm-up": (["--lr_warmup_epochs=-1"], "--lr_warmup_epochs=-1.0 must be at least 0"),
+    "no dropout left": (["--dropout_rate=1"], "--dropout_rate=1.0 must be less than 1"),
+    "width": (["--width_coefficient=0"], "--width_coefficient=0.0 must be positive"),
     "no checkpoint": (
         ["--dataset=digits", "--mode=eval", "--model_dir=empty"],
         "has no checkpoint",

@@ -67,6 +67,7 @@ def test_two_workers_equal_one_device(single_losses):
     assert [r["strategy"] for r in results] == ["CollectiveAllReduceStrategy"] * 2
     assert [r["replicas"] for r in results] == [2, 2]
     assert [r["chief"] for r in results] == [True, False]
+    assert [r["agreed"] for r in results] == [[True, False]] * 2
     for result in results:
         np.testing.assert_allclose(result["losses"], single_losses, rtol=1e-5)
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from test_command_line import TINY, main
 
@@ -17,9 +18,10 @@ from efficientnet_tf.weights.loading import load_weights
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A tiny network trained for two steps."""
+    """A tiny network trained for two steps and exported."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    result = main(*TINY, f"--model_dir={folder}", "--train_steps=2", "--mode=train")
+    flags = (f"--model_dir={folder}", f"--export_dir={folder}/export")
+    result = main(*TINY, *flags, "--train_steps=2", "--mode=train")
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -120,3 +122,36 @@ def test_fine_tuning_keeps_what_is_frozen(run, tmp_path):
         if not np.array_equal(before.numpy(), after.numpy())
     }
     assert changed == {"predictions"}
+
+
+def test_export_holds_the_averaged_weights(run):
+    model = build_network(
+        RunFolder(str(run)).read_model(), input_shape=(32, 32, 3), classifier_activation=None
+    )
+    load_run_weights(model, find_checkpoints(str(run))[0])
+    image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
+    exported = tf.saved_model.load(str(run / "export")).serve(image)
+    np.testing.assert_allclose(exported, model(image), atol=1e-6)
+
+
+def test_the_flags_of_a_run_do_not_repeat_what_was_asked_for_once(run):
+    """Mode and export directory: `--mode=eval --flagfile=flags.txt` is to evaluate."""
+    text = (run / "flags.txt").read_text()
+    assert "# --mode=train" in text and "# --export_dir" in text
+    result = main("--mode=eval", f"--flagfile={run / 'flags.txt'}")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["num_images"] == 360
+
+
+def test_an_evaluation_that_never_came_is_made_up_for(run):
+    """Killed between save and evaluation, or its record lost: the same command evaluates."""
+    (run / "eval.jsonl").unlink(missing_ok=True)
+    result = main(f"--flagfile={run / 'flags.txt'}")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((run / "eval.jsonl").read_text())["step"] == 2
+
+
+def test_pictures_in_0_to_1_are_warned_of(run, tmp_path):
+    Image.fromarray(np.ones([40, 40, 3], "uint8")).save(tmp_path / "dark.png")
+    result = main("--mode=predict", f"--model_dir={run}", tmp_path / "dark.png")
+    assert result.stderr == "warning: no pixel is above 1; the network expects RGB in 0..255\n"

@@ -24,6 +24,7 @@ def test_records(tmp_path):
         tmp_path / "run",
         *("--dataset=tfrecord", f"--data_dir={tmp_path}"),
         *("--augment_name=autoaugment", "--mixup_alpha=0.2", "--random_erasing=0.5"),
+        *("--distribution_strategy=mirrored", "--lr_schedule=cosine"),
     )
     assert result["num_images"] == 21
 
@@ -44,7 +45,7 @@ def test_folder(pictures, tmp_path):
     result = train(
         tmp_path / "run",
         *("--dataset=folder", f"--data_dir={pictures}"),
-        *("--augment_name=randaugment", "--cutmix_alpha=1.0", "--optimizer=lars"),
+        *("--augment_name=randaugment", "--cutmix_alpha=1.0", "--optimizer=lars", "--use_bfloat16"),
     )
     assert result["num_images"] == 12
     assert json.loads((tmp_path / "run" / "labels.json").read_text()) == ["cats", "dogs"]

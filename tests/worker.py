@@ -14,13 +14,18 @@ from efficientnet_tf.train.distribute import choose_strategy, is_chief  # noqa: 
 
 if __name__ == "__main__":
     strategy = choose_strategy(DistributionConfig())
-    from toy import NO_DROPOUT, toy_losses
+    from toy import NO_DROPOUT, toy_loop, toy_step
 
-    losses = toy_losses(strategy, 3, strategy.num_replicas_in_sync, **NO_DROPOUT)
+    step = toy_step(strategy, strategy.num_replicas_in_sync, **NO_DROPOUT)
+    loop = toy_loop(strategy, step)
+    losses = [row["loss"] for row in loop.run(3)]
+    second = strategy.cluster_resolver.task_id == 1
     result = {
         "strategy": type(strategy).__name__,
         "replicas": strategy.num_replicas_in_sync,
         "chief": is_chief(strategy),
         "losses": losses,
+        # Only the second worker was asked to stop; then nobody was.
+        "agreed": [loop.any_worker(second), loop.any_worker(False)],
     }
     print(json.dumps(result), flush=True)

@@ -104,6 +104,14 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     )
 
 
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """How many processes take part in the run."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    cluster = strategy.cluster_resolver.cluster_spec()
+    return sum(cluster.num_tasks(job) for job in cluster.jobs if job in ("chief", "worker"))
+
+
 def uses_bfloat16(strategy: tf.distribute.Strategy, config: DistributionConfig) -> bool:
     """Mixed bfloat16 where it pays: by default on TPU only (on a CPU it is twice as slow)."""
     if config.use_bfloat16 is not None:

@@ -1,7 +1,5 @@
 """Learning-rate schedules: Keras' own, under the original's warm-up."""
 
-import math
-
 import keras
 from keras import ops
 from keras.optimizers import schedules
@@ -92,10 +90,3 @@ def build_schedule(
     if warmup_steps < 1:
         return after
     return Warmup(rate, warmup_steps, after, offset=config.lr_schedule == "polynomial")
-
-
-def steps_per_epoch(num_images: int, batch_size: int) -> float:
-    """Training steps in which as many images pass as the data set has."""
-    if not math.isfinite(num_images) or num_images < 1:
-        raise ValueError(f"num_images must be positive, got {num_images}")
-    return num_images / batch_size

@@ -13,6 +13,9 @@ from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.summaries import Summaries
 
 _MIN_STEPS_BETWEEN_SAVES = 100
+# A device call cannot be interrupted: no longer than a machine's notice before it is taken away.
+_MAX_CALL_SECONDS = 20.0
+_FIRST_STEPS = 16
 
 
 class Interrupted(UserError):
@@ -46,6 +49,7 @@ class Trainer:
         self.optimizer = loop.step.optimizer
         self._saved = self.step
         self._stop_signal = None
+        self._affordable = _FIRST_STEPS
 
     @property
     def step(self) -> int:
@@ -63,28 +67,33 @@ class Trainer:
           UserError: the loss is no longer finite; what was saved stays as it is.
         """
         total, every = self.config.train_steps, self.config.steps_per_eval
-        progress = Progress("train", total, "step", self.step, self.loop.step.global_batch_size)
         with _signals(self):
             while self.step < total:
                 pause = min(total, (self.step // every + 1) * every)
+                batch = self.loop.step.global_batch_size
+                progress = Progress("train", total, "step", self.step, batch)
                 self._train_until(pause, progress)
+                progress.close()
                 self.summaries.flush()
                 yield pause
-        progress.close()
 
     def _train_until(self, pause, progress):
         while (step := self.step) < pause:
-            steps = min(self.config.iterations_per_loop, pause - step)
+            steps = min(self.config.iterations_per_loop, pause - step, self._affordable)
             began = time.perf_counter()
             rows = self.loop.run(steps)
-            rate = steps * self.loop.step.global_batch_size / (time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            # The first call compiles: what it took says too little, never too much.
+            self._affordable = max(_FIRST_STEPS, int(_MAX_CALL_SECONDS * steps / seconds))
             self._check_finite(rows, step)
-            self._log(rows, step, rate)
+            self._log(rows, step, steps * self.loop.step.global_batch_size / seconds)
             self._show(progress, rows[-1])
             due = max(_MIN_STEPS_BETWEEN_SAVES, self.config.iterations_per_loop)
-            if self._stop_signal or self.step == pause or self.step - self._saved >= due:
+            stop = self.loop.any_worker(self._stop_signal is not None)
+            if stop or self.step == pause or self.step - self._saved >= due:
                 self._save()
-            if self._stop_signal:
+            if stop:
+                progress.close()
                 raise Interrupted(f"stopped at step {self.step}, saved; run again to continue")
 
     def _save(self):
