@@ -130,8 +130,8 @@ def test_export_holds_the_averaged_weights(run):
     )
     load_run_weights(model, find_checkpoints(str(run))[0])
     image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
-    exported = tf.saved_model.load(str(run / "export")).serve(image)
-    np.testing.assert_allclose(exported, model(image), atol=1e-6)
+    exported = tf.saved_model.load(str(run / "export"))
+    np.testing.assert_allclose(exported.serve(image), model(image), atol=1e-6)
 
 
 def test_the_flags_of_a_run_do_not_repeat_what_was_asked_for_once(run):
