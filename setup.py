@@ -17,6 +17,7 @@ setup(
     install_requires=[
         "tensorflow>=2.16",
         "tensorflow-datasets",
+        "importlib_resources",  # tensorflow-datasets 4.9.10 imports it and does not ask for it
         "keras-cv",
         "absl-py",
         "tensorboard",

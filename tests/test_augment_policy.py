@@ -213,3 +213,18 @@ def test_a_user_adds_an_operation(monkeypatch):
 def test_mistakes_are_named(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+@pytest.mark.parametrize("augment", [AutoAugment(), RandAugment()])
+@pytest.mark.parametrize(
+    ("image", "given"),
+    [
+        (np.zeros([8, 8, 3], np.float32), r"float32 \(8, 8, 3\)"),
+        (np.zeros([2, 8, 8, 3], np.uint8), r"uint8 \(2, 8, 8, 3\)"),
+        (np.zeros([8, 8, 1], np.uint8), r"uint8 \(8, 8, 1\)"),
+    ],
+)
+def test_what_is_not_one_byte_image_is_refused_in_one_line(augment, image, given):
+    for call in (augment, tf.function(augment, autograph=False)):
+        with pytest.raises(UserError, match=f"takes one image, uint8 .H, W, 3., not {given}; "):
+            call(tf.constant(image))

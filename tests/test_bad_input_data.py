@@ -124,6 +124,18 @@ def test_a_bad_picture_is_one_line_naming_it(decode, reason, encoded):
     assert "--max_bad_examples=N" in message and "\n" not in message
 
 
+@pytest.mark.parametrize(("reason", "encoded"), CASES)
+def test_a_bad_file_to_classify_is_named_with_the_reason(tmp_path, reason, encoded):
+    (tmp_path / "it").write_bytes(encoded)
+    with pytest.raises(UserError, match=f"/it {reason}$"):
+        data.read_picture(str(tmp_path / "it"), 224, "bicubic")
+
+
+def test_a_folder_is_no_picture(tmp_path):
+    with pytest.raises(UserError, match=f"{tmp_path}: cannot be read$"):
+        data.read_picture(str(tmp_path), 32, "bicubic")
+
+
 def test_a_whole_picture_passes_the_guard(decode):
     for encoded in FORMATS.values():
         assert decode(encoded).shape == (HEIGHT, WIDTH, 3)
@@ -199,6 +211,19 @@ def test_training_fills_the_places_of_bad_examples_and_resumes_exactly(tmp_path,
         assert f"train-00000-of-00001 record {place} {why}" in printed
     for i, batch in enumerate(train_batches(config, 2, batch_size=8, start_step=4)):
         np.testing.assert_array_equal(batch["image"], batches[i + 2]["image"])
+
+
+def test_a_second_look_reports_nothing_and_sees_the_same(tmp_path, capfd):
+    write_shards(tmp_path, "train", [[record(b"", 1), *(record(jpeg(i), i) for i in (5, 6, 7))]])
+    config = config_for(tmp_path, max_bad_examples=1)
+    loud = train_batches(config, 3)
+    assert "skipped" in capfd.readouterr().err
+    quiet = train_batches(config, 3, report=False)
+    assert "skipped" not in capfd.readouterr().err
+    for one, other in zip(loud, quiet, strict=True):
+        np.testing.assert_array_equal(one["image"], other["image"])
+    with pytest.raises(UserError, match="is empty"):
+        train_batches(config_for(tmp_path, max_bad_examples=0), 1, report=False)
 
 
 def test_nothing_but_bad_examples_is_an_error_and_no_hang(tmp_path):

@@ -50,7 +50,9 @@ def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
     assert result.stderr == "error: 2 of 5 files could not be read\n"
     results = {r["file"]: r for r in json.loads(output.read_text())}
     assert list(results) == files
-    assert results[files[1]]["error"].endswith("broken.jpg: not a picture")
+    assert results[files[1]]["error"].endswith(
+        "broken.jpg is not a JPEG, PNG, GIF, BMP or WebP picture"
+    )
     assert results[files[3]]["error"].endswith("missing.png: no such file")
 
     config = model_config(

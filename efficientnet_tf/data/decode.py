@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from efficientnet_tf.data import preprocess
-from efficientnet_tf.data.headers import MAX_PIXELS, announced_pixels, is_jpeg
+from efficientnet_tf.data.headers import MAX_PIXELS, announced_pixels, is_jpeg, refuse_stump
 
 # What libjpeg did when the published checkpoints were trained; INTEGER_ACCURATE is up to 15 grey
 # levels away after the resize.
@@ -38,7 +38,7 @@ def decode_and_crop(image: tf.Tensor, choose_box: Callable[[tf.Tensor], tf.Tenso
     if image.dtype == tf.string:
         cropped = tf.cond(
             is_jpeg(image),
-            lambda: decode_and_crop_jpeg(image, choose_box),
+            lambda: decode_and_crop_jpeg(refuse_stump(image), choose_box),
             lambda: _decode_then_crop(image, choose_box),
         )
     else:

@@ -72,7 +72,7 @@ def decode_or_name(
 def reason(encoded: tf.Tensor) -> tf.Tensor:
     """Why a picture, a scalar string, could not be decoded: the end of a sentence."""
     readable, pixels = attempt(announced_pixels, encoded, tf.constant(0, tf.int64))
-    return tf.case(
+    why = tf.case(
         [
             (tf.equal(tf.strings.length(encoded), 0), lambda: "is empty"),
             (pixels > MAX_PIXELS, lambda: "announces more than 89 megapixels"),
@@ -81,8 +81,9 @@ def reason(encoded: tf.Tensor) -> tf.Tensor:
                 lambda: "is not a JPEG, PNG, GIF, BMP or WebP picture",
             ),
         ],
-        default=lambda: tf.constant("is corrupt or cut short"),
+        default=lambda: "is corrupt or cut short",
     )
+    return tf.convert_to_tensor(why)  # eagerly tf.case leaves a string a string
 
 
 def _single(arguments):

@@ -7,6 +7,8 @@ import tensorflow as tf
 MAX_PIXELS = 89_000_000
 _HEADER_BYTES = 32
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+# The second bytes of markers.
+_PROGRESSIVE, _SCAN, _END = 0xC2, 0xDA, 0xD9
 
 # How the file begins (a dot is any byte); where width and height lie, least significant byte first;
 # what the height is divided by, the mask of both and what is added to them.
@@ -32,6 +34,32 @@ def is_whole_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     return is_jpeg(encoded) & tf.equal(tf.strings.substr(encoded, end, 2), _JPEG_END)
 
 
+def refuse_stump(encoded: tf.Tensor) -> tf.Tensor:
+    """A JPEG itself, unless so much is cut off that no part of it can be decoded.
+
+    libjpeg, asked for the impossible, writes "Improper call to JPEG library" to stderr, each time.
+
+    Raises:
+      tf.errors.InvalidArgumentError: no scan begins, or a progressive one never ends.
+    """
+
+    def scan_may_decode():
+        data = tf.io.decode_raw(encoded, tf.uint8)
+        second = tf.where(data[:-1] == 0xFF, data[1:], 0)
+
+        def last(marker):
+            return tf.reduce_max(tf.where(second == marker, tf.range(tf.size(second)), -1))
+
+        endless = (last(_PROGRESSIVE) >= 0) & (last(_END) < last(_SCAN))
+        return (last(_SCAN) >= 0) & ~endless
+
+    # Bytes are searched only where the end is not in its place.
+    usable = tf.cond(is_whole_jpeg(encoded), lambda: tf.constant(True), scan_may_decode)
+    check = tf.debugging.Assert(usable, ["Invalid JPEG: cut short"])
+    with tf.control_dependencies([] if check is None else [check]):  # None when eager
+        return tf.identity(encoded)
+
+
 def announced_pixels(encoded: tf.Tensor) -> tf.Tensor:
     """Width times height as the header of a JPEG, PNG, GIF, BMP or WebP gives them.
 
@@ -48,7 +76,7 @@ def announced_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _jpeg_pixels(encoded):
-    shape = tf.cast(tf.image.extract_jpeg_shape(encoded), tf.int64)
+    shape = tf.cast(tf.image.extract_jpeg_shape(refuse_stump(encoded)), tf.int64)
     return shape[0] * shape[1]
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from efficientnet_tf.config import UserError
 from efficientnet_tf.data import preprocess
 from efficientnet_tf.data.decode import decode_and_crop
+from efficientnet_tf.data.guard import reason
 
 
 def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
@@ -20,12 +21,15 @@ def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
       float32 [size, size, 3], RGB in 0..255.
 
     Raises:
-      UserError: no such file, or not a picture; names the file.
+      UserError: no such file, or not a whole picture of bearable size; names file and reason.
     """
     try:
         encoded = tf.io.read_file(path)
-        box = decode_and_crop(encoded, lambda shape: preprocess.center_box(shape, size))
     except tf.errors.OpError as error:
-        reason = "no such file" if isinstance(error, tf.errors.NotFoundError) else "not a picture"
-        raise UserError(f"{path}: {reason}") from None
+        missing = isinstance(error, tf.errors.NotFoundError)
+        raise UserError(f"{path}: {'no such file' if missing else 'cannot be read'}") from None
+    try:
+        box = decode_and_crop(encoded, lambda shape: preprocess.center_box(shape, size))
+    except tf.errors.OpError:
+        raise UserError(f"{path} {reason(encoded).numpy().decode()}") from None
     return preprocess.resize(box, size, resize_method).numpy()

@@ -24,6 +24,7 @@ def train_dataset(
     start_step: int = 0,
     shard_index: int = 0,
     shard_count: int = 1,
+    report: bool = True,
 ) -> tf.data.Dataset:
     """Training batches without end.
 
@@ -33,6 +34,8 @@ def train_dataset(
       batch_size: examples per element, one replica's share.
       start_step: steps of `config.train_batch_size` to skip, before anything is decoded.
       shard_index, shard_count: this input pipeline, of how many.
+      report: whether skipped examples are named and counted on stderr; off for a second look at
+        examples whose first reader reports.
 
     Returns:
       Elements `{"image": float32 [batch_size, S, S, 3] in 0..255, "label": float32 one-hot
@@ -46,7 +49,7 @@ def train_dataset(
     start = start_step * config.train_batch_size
     stream = source.train_stream(config.seed, start, shard_index, shard_count)
     if config.max_bad_examples and source.is_encoded:
-        examples = tolerance.train_examples(stream, source, config)
+        examples = tolerance.train_examples(stream, source, config, report)
         batches = examples.batch(batch_size, drop_remainder=True).map(tolerance.fill_gaps)
     else:
         examples = stream.map(trainer(source, config, decode_or_name), tf.data.AUTOTUNE)

@@ -136,10 +136,14 @@ class Policy:
 
         Returns:
           `uint8 [H, W, 3]`.
+
+        Raises:
+          UserError: an image of another type or rank.
         """
+        image = _checked(tf.convert_to_tensor(image))
         if seed is None:
             seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        image, draw = tf.convert_to_tensor(image), self._draw_from(seed)
+        draw = self._draw_from(seed)
         for step in range(draw.operation.shape[-1]):
             image = self._apply(image, draw.operation[step], draw.argument[step], draw.place[step])
         return image
@@ -195,6 +199,16 @@ class Policy:
             branches.append(lambda row=OPERATIONS[name]: row.apply(image, argument, place))
         augmented = tf.switch_case(operation + 1, branches)
         return tf.ensure_shape(augmented, image.shape)
+
+
+def _checked(image: tf.Tensor) -> tf.Tensor:
+    """The image itself; inside the operations an error would speak of kernels and branches."""
+    if image.dtype != tf.uint8 or not image.shape.is_compatible_with([None, None, 3]):
+        raise UserError(
+            f"a policy takes one image, uint8 [H, W, 3], not {image.dtype.name} {image.shape}; "
+            "the layer Augmentation takes other types and batches"
+        )
+    return image
 
 
 def _table(

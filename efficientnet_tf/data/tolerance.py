@@ -12,9 +12,13 @@ from efficientnet_tf.data.sources import Picture, StreamSource
 
 
 def train_examples(
-    stream: tf.data.Dataset, source: StreamSource, config: DataConfig
+    stream: tf.data.Dataset, source: StreamSource, config: DataConfig, report: bool = True
 ) -> tf.data.Dataset:
-    """The training examples with `ok`, black ones in the place of bad ones."""
+    """The training examples with `ok`, black ones in the place of bad ones.
+
+    Args:
+      report: as in `count_bad`.
+    """
     prepare = trainer(source, config, _decode_or_fail)
     blank = {
         "image": tf.zeros([config.image_size, config.image_size, 3]),
@@ -33,7 +37,8 @@ def train_examples(
     def title(epoch):
         return tf.strings.join(["training epoch ", _text(epoch)])
 
-    return count_bad(stream.map(try_one, tf.data.AUTOTUNE), config.max_bad_examples, title)
+    examples = stream.map(try_one, tf.data.AUTOTUNE)
+    return count_bad(examples, config.max_bad_examples, title, report)
 
 
 def eval_examples(
@@ -87,23 +92,30 @@ def _decode_everything(encoded):
     return decode_and_crop(encoded, lambda shape: tf.stack([0, 0, shape[0], shape[1]]))
 
 
-def count_bad(examples: tf.data.Dataset, limit: int, title: Callable) -> tf.data.Dataset:
+def count_bad(
+    examples: tf.data.Dataset, limit: int, title: Callable, report: bool = True
+) -> tf.data.Dataset:
     """Names each element that is not `ok`, says how many there were at the end of an epoch.
 
     Args:
       examples: elements with `ok` (bool), `epoch` (int64), `reason` and `name` (string scalars).
       limit: how many an epoch may have; one more is an error.
       title: int64 epoch to what to call it, both scalar tensors.
+      report: False counts without a word.
     """
     none = tf.constant(0, tf.int64)
 
     def step(state, example):
         epoch, bad = state
         turned = example["epoch"] != epoch
-        _say_if(turned & (bad > 0), lambda: [title(epoch), ": ", _text(bad), " skipped in all"])
+        _say_if(
+            report & turned & (bad > 0), lambda: [title(epoch), ": ", _text(bad), " skipped in all"]
+        )
         bad = tf.where(turned, none, bad) + tf.cast(~example["ok"], tf.int64)
         require(bad <= limit, lambda: example["reason"], lambda: example["name"])
-        _say_if(~example["ok"], lambda: ["skipped: ", example["name"], " ", example["reason"]])
+        _say_if(
+            report & ~example["ok"], lambda: ["skipped: ", example["name"], " ", example["reason"]]
+        )
         return (example["epoch"], bad), example
 
     return examples.scan((none, none), step)

@@ -2,7 +2,8 @@
 
 Either `train/<class>/…` and `val/<class>/…` (or `validation`, `test`) under `data_dir`, or just
 `<class>/…`. In that case the first fifth of every class is evaluated, its files ordered by the
-SHA-256 of "<class>/<file>": the split is the same on every machine and for every seed.
+SHA-256 of "<class>/<file>", with "<seed>/" in front for a seed other than 0. The split is the same
+on every machine, and another one for another seed: evaluate with the seed of the training.
 
 Classes are the sorted folder names of the training split. Every file that is not hidden counts as
 a picture, whatever its extension, so that a broken one is named rather than overlooked.
@@ -32,7 +33,7 @@ class FolderSource(IndexedSource):
         super().__init__(config)
         if not config.data_dir or not tf.io.gfile.isdir(config.data_dir):
             raise UserError(f"--data_dir={config.data_dir} is not a folder of pictures")
-        train, evaluation = _find_splits(config.data_dir)
+        train, evaluation = _find_splits(config.data_dir, config.seed)
         self.label_names = sorted(train or evaluation)
         self.num_classes = len(self.label_names)
         unknown = sorted(set(evaluation) - set(self.label_names))
@@ -64,7 +65,7 @@ class FolderSource(IndexedSource):
         return tf.gather(self._eval[0], raw)
 
 
-def _find_splits(data_dir: str) -> tuple[Classes, Classes]:
+def _find_splits(data_dir: str, seed: int) -> tuple[Classes, Classes]:
     """Training and evaluation pictures; {} for a split that is not there."""
     folders = _folders(data_dir)
     evaluation = next((name for name in _EVAL_FOLDERS if name in folders), None)
@@ -74,15 +75,16 @@ def _find_splits(data_dir: str) -> tuple[Classes, Classes]:
             _list_classes(os.path.join(data_dir, evaluation)) if evaluation else {},
         )
     train, held_out = {}, {}
+    salt = f"{seed}/" if seed else ""
     for name, files in _list_classes(data_dir).items():
-        files = sorted(files, key=lambda path, name=name: _digest(name, path))
+        files = sorted(files, key=lambda path, name=name: _digest(f"{salt}{name}", path))
         count = round(len(files) * _HELD_OUT_SHARE)
         held_out[name], train[name] = files[:count], files[count:]
     return train, held_out
 
 
-def _digest(name: str, path: str) -> str:
-    return hashlib.sha256(f"{name}/{os.path.basename(path)}".encode()).hexdigest()
+def _digest(prefix: str, path: str) -> str:
+    return hashlib.sha256(f"{prefix}/{os.path.basename(path)}".encode()).hexdigest()
 
 
 def _list_classes(folder: str) -> Classes:

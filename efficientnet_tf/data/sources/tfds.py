@@ -4,8 +4,14 @@ Read from its TFRecord files like ImageNet: undecoded, shuffled and sharded by u
 split is `validation`, else `test`; where there is neither, every tenth record of each file.
 """
 
+import contextlib
 import difflib
+import io
+import logging
 import os
+import sys
+import threading
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -14,6 +20,8 @@ from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.source import Picture
 
 _EVAL_SPLITS = ("validation", "test")
+_DOWNLOAD_RETRIES = 3  # tfds's ten are three minutes of waiting where there is no network
+_SILENT_SECONDS = 10
 
 
 class TFDSSource(RecordSource):
@@ -44,20 +52,54 @@ def _prepared_builder(config: DataConfig):
 
     name = config.dataset
     try:
-        builder = tfds.builder(name, data_dir=config.data_dir, try_gcs=False)
+        with _quiet():
+            builder = tfds.builder(name, data_dir=config.data_dir, try_gcs=False)
+            prepared = builder.is_prepared()
     except tfds.core.DatasetNotFoundError:
         raise _unknown(name, tfds.list_builders(with_community_datasets=False)) from None
     except Exception as error:
         raise UserError(f"--dataset={name} cannot be opened: {_first_line(error)}") from error
-    if not builder.is_prepared():
+    if not prepared:
         try:
-            builder.download_and_prepare()
+            with _announced(f"{name}: tfds prepares it under {builder.data_path}"), _quiet():
+                builder.download_and_prepare()
         except Exception as error:
             raise UserError(
                 f"--dataset={name} is not under --data_dir={builder.data_path} and could not be "
                 f"prepared: {_first_line(error)}"
             ) from error
     return builder
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps tfds's warnings and progress bars off the terminal, and its retries few.
+
+    What is worth knowing is in the exception.
+    """
+    from tensorflow_datasets.core.download import downloader
+
+    disabled, retries = logging.root.manager.disable, downloader.MAX_RETRIES
+    logging.disable(logging.WARNING)
+    downloader.MAX_RETRIES = _DOWNLOAD_RETRIES
+    chatter = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
+            yield
+    finally:
+        logging.disable(disabled)
+        downloader.MAX_RETRIES = retries
+
+
+@contextlib.contextmanager
+def _announced(line: str) -> Iterator[None]:
+    """Says what takes so long, where it does: a failure is quick and has a line of its own."""
+    notice = threading.Timer(_SILENT_SECONDS, print, [line], {"file": sys.stdout, "flush": True})
+    notice.start()
+    try:
+        yield
+    finally:
+        notice.cancel()
 
 
 def _unknown(name: str, known: list[str]) -> UserError:
