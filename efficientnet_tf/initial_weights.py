@@ -5,11 +5,17 @@ from dataclasses import dataclass
 import keras
 
 from efficientnet_tf.config import ModelConfig
-from efficientnet_tf.train.checkpoint import checkpoint_step, find_checkpoints, load_run_weights
-from efficientnet_tf.weights.loading import load_weights, open_source
+from efficientnet_tf.run_folder import RunFolder
+from efficientnet_tf.train.checkpoint import checkpoint_step, find_checkpoints, is_checkpoint_name
+from efficientnet_tf.weights.loading import load_source, open_source
+from efficientnet_tf.weights.run_checkpoint import RunCheckpoint
 from efficientnet_tf.weights.source import Source
+from efficientnet_tf.weights.tensor_bundle import bundle_files
 from efficientnet_tf.weights.tf1_checkpoint import EMA_SUFFIX, TF1Checkpoint
-from efficientnet_tf.weights.warm_start import warm_start
+from efficientnet_tf.weights.warm_start import start_from
+
+# What is decided for each training anew; everything else of a run's network is its weights'.
+_OF_THE_TRAINING = {"num_classes", "dropout_rate", "survival_prob", "batch_norm_momentum"}
 
 
 @dataclass(frozen=True)
@@ -18,13 +24,15 @@ class InitialWeights:
 
     Attributes:
       path: as the user gave it, the name of a published set included.
-      run: the newest checkpoint of a run of ours that lies there, or None.
-      source: what it is otherwise.
+      run: the checkpoint of a run of ours that lies there, the newest of a folder, or None.
+      source: the weights.
+      label_names: the names of the run's classes, None if they have none.
     """
 
     path: str
     run: str | None
-    source: Source | None
+    source: Source
+    label_names: list[str] | None = None
 
     @classmethod
     def open(cls, path: str, model_name: str) -> "InitialWeights":
@@ -33,20 +41,30 @@ class InitialWeights:
         Raises:
           UserError: nothing that can be read, or no such published set.
         """
-        name = path.rstrip("/").rsplit("/", 1)[-1]
-        runs = find_checkpoints(path)
-        if not runs and name.startswith("ckpt-"):
-            runs = [path.removesuffix(".index")]
-        return cls(path, runs[0], None) if runs else cls(path, None, open_source(path, model_name))
+        if not (run := _find_run(path)):
+            return cls(path, None, open_source(path, model_name))
+        folder = RunFolder(run.rpartition("/")[0] or ".")
+        model = folder.read_model()
+        if not model and folder.path.endswith("/archive"):
+            folder = RunFolder(folder.path.removesuffix("/archive"))
+            model = folder.read_model()
+        fields = vars(model) if model else {}
+        overrides = {n: value for n, value in fields.items() if n not in _OF_THE_TRAINING}
+        source = RunCheckpoint(run).source(overrides=overrides)
+        return cls(path, run, source, folder.read_labels())
 
     def adapt(self, model: ModelConfig) -> ModelConfig:
-        """The network these weights were trained as: its normalisation, padding, input size."""
-        return model.replace(**self.source.overrides) if self.source else model
+        """The network these weights were trained as.
+
+        Of a run that is all but what regularises its training; of other files, as far as they
+        tell, normalisation, padding and input size.
+        """
+        return model.replace(**self.source.overrides)
 
     @property
     def num_classes(self) -> int | None:
         """Width of the classifier, None if that is not known."""
-        return self.source.classes if self.source else None
+        return self.source.classes
 
     def load(self, model: keras.Model, model_name: str) -> tuple[int, str]:
         """Sets all weights, for evaluation.
@@ -54,9 +72,9 @@ class InitialWeights:
         Returns:
           The step they are from (0 if unknown), and which they are: `"ema"` or `"raw"`.
         """
+        load_source(model, self.source)
         if self.run:
-            return checkpoint_step(self.run), load_run_weights(model, self.run)
-        load_weights(model, self.path, model_name=model_name)
+            return checkpoint_step(self.run), RunCheckpoint(self.run).kind()
         return self._provenance()
 
     def _provenance(self):
@@ -69,7 +87,13 @@ class InitialWeights:
 
     def start(self, model: keras.Model, model_name: str) -> str:
         """Sets what fits, for training; what was done, in words."""
-        if self.run:
-            load_run_weights(model, self.run)
-            return f"all weights loaded from {self.run}"
-        return str(warm_start(model, self.path, model_name=model_name))
+        return str(start_from(model, self.source))
+
+
+def _find_run(path: str) -> str | None:
+    """The checkpoint meant by `path`, a folder, a prefix or an `.index` file of a run of ours."""
+    if prefixes := find_checkpoints(path):
+        return prefixes[0]
+    prefix = path.removesuffix(".index")
+    named = is_checkpoint_name(prefix.rpartition("/")[2])
+    return prefix if named and bundle_files(prefix) else None

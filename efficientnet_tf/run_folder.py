@@ -6,6 +6,7 @@ import json
 import tensorflow as tf
 
 from efficientnet_tf.config import BlockSpec, ModelConfig, UserError
+from efficientnet_tf.weights.tensor_bundle import bundle_files, check_path, folder_files
 
 _PARAMS = "model_params.txt"
 # What may differ between two invocations that continue the same run.
@@ -35,18 +36,19 @@ class RunFolder:
         tf.io.gfile.rename(self._file(f"{name}.tmp"), self._file(name), overwrite=True)
 
     def check(self, model: ModelConfig) -> None:
-        """Refuses a folder that holds the run of another network.
+        """Refuses a folder that holds the run of another network, or could not be read again.
 
         Raises:
           UserError: with what differs; nothing has been written.
         """
+        check_path(self.path)
         wanted = json.loads(json.dumps(dataclasses.asdict(model)))
         try:
             found = self._read_json(_PARAMS)
         except ValueError:
             raise UserError(f"{self._file(_PARAMS)} is damaged; use another --model_dir") from None
         if found is None:
-            if tf.io.gfile.glob(self._file("*.index")):
+            if any(name.endswith(".index") for name in folder_files(self.path)):
                 raise UserError(
                     f"--model_dir={self.path} holds checkpoints of another program; use another"
                 )
@@ -62,12 +64,19 @@ class RunFolder:
                 )
 
     def read_model(self) -> ModelConfig | None:
-        """The network of the run in this folder, None if there is none."""
-        if not (fields := self._read_json(_PARAMS)):
-            return None
-        fields["blocks"] = tuple(BlockSpec(**block) for block in fields["blocks"])
-        rgb = {name: tuple(fields[name]) for name in ("mean_rgb", "stddev_rgb")}
-        return ModelConfig(**{**fields, **rgb})
+        """The network of the run in this folder, None if there is none.
+
+        Raises:
+          UserError: what is written down about it is damaged.
+        """
+        try:
+            if not (fields := self._read_json(_PARAMS)):
+                return None
+            fields["blocks"] = tuple(BlockSpec(**block) for block in fields["blocks"])
+            rgb = {name: tuple(fields[name]) for name in ("mean_rgb", "stddev_rgb")}
+            return ModelConfig(**{**fields, **rgb})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise UserError(f"{self._file(_PARAMS)} is damaged: not a model's fields") from None
 
     def read_labels(self) -> list[str] | None:
         """The names of the run's classes, None if they have none."""
@@ -105,12 +114,12 @@ class RunFolder:
             return False
         tf.io.gfile.makedirs(self._file("archive"))
         name = prefix.rsplit("/", 1)[-1]
-        for path in tf.io.gfile.glob(f"{prefix}.*"):
+        for path in bundle_files(prefix):
             target = self._file(f"archive/{path.rsplit('/', 1)[-1]}")
             tf.io.gfile.copy(path, target, overwrite=True)
         self.write_text("archive/best.json", json.dumps({**result, "checkpoint": name}) + "\n")
         self.write_text("archive/checkpoint", f'model_checkpoint_path: "{name}"\n')
         if best and best["checkpoint"] != name:
-            for path in tf.io.gfile.glob(self._file(f"archive/{best['checkpoint']}.*")):
+            for path in bundle_files(self._file(f"archive/{best['checkpoint']}")):
                 tf.io.gfile.remove(path)
         return True

@@ -21,15 +21,15 @@ ALLOWED = {
     "data": {"config", "progress"},
     "progress": set(),
     "picture": set(),
-    "train": {"config", "arch", "nn", "progress"},
+    "train": {"config", "arch", "nn", "progress", "weights"},
     "evaluate": {"progress"},
-    "run_folder": {"config"},
+    "run_folder": {"config", "weights"},
     "build": {"config", "arch", "nn", "weights"},
     "applications": {"arch", "build", "weights"},
     "imagenet": {"config", "arch"},
     "flag_table": set(),
     "flags": {"config", "arch", "flag_table"},
-    "initial_weights": {"config", "train", "weights"},
+    "initial_weights": {"config", "run_folder", "train", "weights"},
     "predict": {
         *("config data evaluate imagenet initial_weights nn progress run_folder train".split()),  # noqa: SIM905
     },

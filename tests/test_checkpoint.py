@@ -70,8 +70,16 @@ def test_old_checkpoints_are_deleted_even_after_a_lost_state_file(half_run, tmp_
 def test_checkpoint_of_another_network_is_refused(half_run, tmp_path):
     copy(half_run[0], tmp_path)
     wider = toy_step(one_device(), width_coefficient=0.5)
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(UserError, match=r"of another shape: model/blocks_0/.* and \d+ more;"):
         checkpoints(tmp_path, wider).restore_latest()
+
+
+def test_checkpoint_of_another_recipe_is_refused(half_run, tmp_path):
+    copy(half_run[0], tmp_path)
+    step = toy_step(one_device())
+    other = RunCheckpoints(str(tmp_path), step.model, step.optimizer, None, max_to_keep=3)
+    with pytest.raises(UserError, match=r"\d+ not in this run: ema/blocks_0/"):
+        other.restore_latest()
 
 
 def test_evaluation_loads_the_average(half_run, tmp_path):

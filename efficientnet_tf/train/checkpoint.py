@@ -5,8 +5,11 @@ import re
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.weights.assignment import assign, listing
+from efficientnet_tf.weights.run_checkpoint import RunCheckpoint
+from efficientnet_tf.weights.tensor_bundle import bundle_files, folder_files
 
-_NAME = re.compile(r".*/ckpt-(\d+)\.index$")
+_NAME = re.compile(r"ckpt-(\d+)")
 
 
 def find_checkpoints(directory: str) -> list[str]:
@@ -15,16 +18,19 @@ def find_checkpoints(directory: str) -> list[str]:
     The directory is scanned: TensorFlow's `checkpoint` file may be lost or empty, and TensorFlow
     would then start again at step 0 and overwrite the run.
     """
-    found = {}
-    for path in tf.io.gfile.glob(f"{directory}/ckpt-*.index"):
-        if match := _NAME.match(path):
-            found[int(match[1])] = path.removesuffix(".index")
-    return [found[step] for step in sorted(found, reverse=True)]
+    names = [n.removesuffix(".index") for n in folder_files(directory) if n.endswith(".index")]
+    prefixes = [f"{directory.rstrip('/')}/{name}" for name in names if _NAME.fullmatch(name)]
+    return sorted(prefixes, key=checkpoint_step, reverse=True)
+
+
+def is_checkpoint_name(name: str) -> bool:
+    """Whether a run may call a checkpoint so."""
+    return bool(_NAME.fullmatch(name))
 
 
 def checkpoint_step(prefix: str) -> int:
     """The step in a checkpoint's name."""
-    return int(_NAME.match(f"{prefix}.index")[1])
+    return int(_NAME.fullmatch(prefix.rpartition("/")[2])[1])
 
 
 class RunCheckpoints:
@@ -41,7 +47,8 @@ class RunCheckpoints:
 
     def __init__(self, directory, model, optimizer, ema, max_to_keep):
         self.directory = directory
-        self._checkpoint = tf.train.Checkpoint(**_state(model, optimizer, ema))
+        self._state = _state(model, optimizer, ema)
+        self._checkpoint = tf.train.Checkpoint(**self._state)
         _drop_invalid_state_file(directory)
         self._max_to_keep = max_to_keep
         self._manager = tf.train.CheckpointManager(
@@ -53,7 +60,7 @@ class RunCheckpoints:
         prefix = self._manager.save(checkpoint_number=step)
         # The manager forgets what it does not find in the `checkpoint` file.
         for old in find_checkpoints(self.directory)[self._max_to_keep :]:
-            for path in tf.io.gfile.glob(f"{old}.*"):
+            for path in bundle_files(old):
                 tf.io.gfile.remove(path)
         return prefix
 
@@ -66,18 +73,44 @@ class RunCheckpoints:
         prefixes = find_checkpoints(self.directory)
         for prefix in prefixes:
             try:
+                shapes = RunCheckpoint(prefix).shapes
+            except UserError as error:  # the index is damaged
+                print(f"{error}; trying the one before", flush=True)
+                continue
+            # Before restoring: TensorFlow would name one culprit and log a warning for each other.
+            self._check_fit(prefix, shapes)
+            try:
                 self._checkpoint.restore(prefix).assert_consumed()
                 return checkpoint_step(prefix)
-            except (tf.errors.OpError, IndexError):  # damaged, truncated, or a part is missing
+            except (tf.errors.OpError, IndexError):  # truncated, or a part is missing
                 print(f"{prefix}: unreadable, trying the one before", flush=True)
-            except (AssertionError, ValueError) as error:
-                raise UserError(
-                    f"{prefix} does not fit this run's model and optimizer "
-                    f"({str(error).splitlines()[0][:120]}); use another --model_dir"
-                ) from None
         if prefixes:
             raise UserError(f"{self.directory}: no checkpoint can be read; use another --model_dir")
         return 0
+
+    def _check_fit(self, prefix, shapes):
+        """Raises a `UserError` with what differs: the network, else the average and optimizer."""
+        for parts in (("model/",), ("ema/", "optimizer/")):
+            held = {name: shape for name, shape in shapes.items() if name.startswith(parts)}
+            own = {
+                f"{part}/{path}": tuple(value.shape)
+                for part, values in self._state.items()
+                for path, value in values.items()
+                if f"{part}/" in parts
+            }
+            wrong = [
+                f"{n} {held[n]} (here {own[n]})" for n in own.keys() & held if own[n] != held[n]
+            ]
+            faults = (
+                listing("missing", own.keys() - held),
+                listing("not in this run", held.keys() - own),
+                listing("of another shape", wrong),
+            )
+            if any(faults):
+                raise UserError(
+                    f"{prefix} does not fit this run's model and optimizer: "
+                    f"{'; '.join(filter(None, faults))}; use another --model_dir"
+                )
 
 
 def _state(model, optimizer, ema):
@@ -102,14 +135,8 @@ def load_run_weights(model, prefix: str, ema: bool = True) -> str:
     """Sets a model's weights from a run's checkpoint; `"ema"` or `"raw"`, which ones it took.
 
     Raises:
-      UserError: the checkpoint is of another network.
+      UserError: there is no such checkpoint, it is damaged or of another network; nothing is set.
     """
-    names = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
-    kind = "ema" if ema and any(name.startswith("ema/") for name in names) else "model"
-    state = tf.train.Checkpoint(**{kind: {v.path: v.value for v in model.weights}})
-    try:
-        state.read(prefix).assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{prefix} does not fit {model.name} ({reason})") from None
-    return "ema" if kind == "ema" else "raw"
+    checkpoint = RunCheckpoint(prefix)
+    assign(model, checkpoint.source(ema).read(model), prefix)
+    return checkpoint.kind(ema)

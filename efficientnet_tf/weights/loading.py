@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
+from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights import download, published, torch_files
 from efficientnet_tf.weights.assignment import assign, classifier_width, drop_background
@@ -33,8 +35,9 @@ def load_weights(
         ImageNet's 1000 classes it takes 1001 and drops the background, and says so.
       source: the name of a published set (`imagenet`, `baseline`, `autoaugment`, `randaugment`,
         `advprop`, `noisy-student`), downloaded on first use; a TF1 checkpoint (directory, prefix
-        or `.index`); or a file: `.keras`, `.weights.h5` or `.h5`, of our networks or of
-        `keras.applications`; `.safetensors` or `.pth` of timm or torchvision.
+        or `.index`), here or at a URL that TensorFlow reads (`gs://`); or a file here: `.keras`,
+        `.weights.h5` or `.h5`, of our networks or of `keras.applications`; `.safetensors` or
+        `.pth` of timm or torchvision.
       ema: take the moving averages of a training checkpoint, False for the raw weights.
       model_name: the variant a published set is for; the model's own name by default.
       safe_mode: refuse `.keras` files that carry Python code.
@@ -43,7 +46,11 @@ def load_weights(
       UserError: no such set or file; not the weights of this network, with the first mismatches;
         another number of classes; a network built for another normalisation, padding or epsilon.
     """
-    opened = open_source(source, model_name or model.name, ema, safe_mode)
+    load_source(model, open_source(source, model_name or model.name, ema, safe_mode))
+
+
+def load_source(model: keras.Model, opened: Source) -> None:
+    """`load_weights` from what is already open."""
     check_settings(model, opened)
     held = opened.read(model)
     weights = drop_background(held, classifier_width(model))
@@ -56,16 +63,30 @@ def open_source(
     source: str | Path, model_name: str, ema: bool = True, safe_mode: bool = True
 ) -> Source:
     """What `load_weights` reads: the format told by name and content, nothing assigned yet."""
-    path = Path(source)
-    if _WORD.fullmatch(str(source)) and not (path.exists() or Path(f"{path}.index").exists()):
-        return _open_preset(published.resolve(model_name, str(source)), ema)
+    name, path = str(source), Path(source)
+    if _WORD.fullmatch(name) and not any(map(tf.io.gfile.exists, (name, f"{name}.index"))):
+        _check_variant(model_name, name)
+        return _open_preset(published.resolve(model_name, name), ema)
+    if "://" in name and path.suffix in {".keras", ".h5", ".hdf5", *torch_files.SUFFIXES}:
+        raise UserError(f"{name}: files of this format must be local; download it first")
     if path.suffix == ".keras":
         return open_keras(_existing(path), safe_mode)
     if path.suffix in (".h5", ".hdf5"):
         return open_h5(_existing(path))
     if path.suffix in torch_files.SUFFIXES:
         return torch_files.open_torch(_existing(path), ema)
-    return _open_tf1(str(source), ema)
+    return _open_tf1(name, ema)
+
+
+def _check_variant(model_name: str, weights: str) -> None:
+    """A model with a name of its own does not tell which published weights are for it."""
+    try:
+        model_config(model_name)
+    except UserError as error:
+        raise UserError(
+            f"{error}. To load {weights!r} into a model with a name of its own, say which variant "
+            "it is: model_name="
+        ) from None
 
 
 def _existing(path: Path) -> Path:

@@ -7,7 +7,6 @@ under the plain names instead.
 """
 
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.assignment import CLASSIFIER, Weights, assign
+from efficientnet_tf.weights.tensor_bundle import TensorBundle, folder_files
 
 EMA_SUFFIX = "/ExponentialMovingAverage"
 _SLOTS = re.compile(r"/(RMSProp(_1)?|Momentum|LARSOptimizer)$")
@@ -24,21 +24,23 @@ _STEM = "stem/conv2d/kernel"
 def find_checkpoint(path: str) -> str:
     """The checkpoint prefix meant by `path`, itself a prefix, an `.index` file or a directory.
 
+    All of them may be URLs that TensorFlow reads, such as `gs://`.
+
     The `checkpoint` file of a directory is believed only where what it names exists: published
     archives carry paths of the machine that wrote them.
     """
-    location = Path(path)
-    if location.is_dir():
-        latest = tf.train.latest_checkpoint(path)
-        if latest and Path(f"{latest}.index").exists():
-            return latest
-        found = sorted(location.glob("*.index"))
+    if tf.io.gfile.isdir(path):
+        # Not latest_checkpoint, which globs.
+        state = tf.train.get_checkpoint_state(path)
+        if state and tf.io.gfile.exists(f"{state.model_checkpoint_path}.index"):
+            return state.model_checkpoint_path
+        found = [name for name in folder_files(path) if name.endswith(".index")]
         if len(found) != 1:
             what = "no checkpoint (*.index)" if not found else f"{len(found)} checkpoints; name one"
             raise UserError(f"{path}: {what} in this directory")
-        return str(found[0].with_suffix(""))
+        return f"{path.rstrip('/')}/{found[0].removesuffix('.index')}"
     prefix = path.removesuffix(".index")
-    if not Path(f"{prefix}.index").exists():
+    if not tf.io.gfile.exists(f"{prefix}.index"):
         raise UserError(f"{path}: no such checkpoint (expected {prefix}.index)")
     return prefix
 
@@ -55,18 +57,15 @@ class TF1Checkpoint:
 
     def __init__(self, path: str):
         self.prefix = find_checkpoint(path)
-        try:
-            self._reader = tf.train.load_checkpoint(self.prefix)
-            shapes = self._reader.get_variable_to_shape_map()
-        except Exception as error:
-            raise UserError(f"{self.prefix}: not a readable checkpoint ({error})") from None
+        self._bundle = TensorBundle(self.prefix)
+        shapes = self._bundle.shapes
         stems = [name.removesuffix(EMA_SUFFIX) for name in shapes if f"/{_STEM}" in f"/{name}"]
         stems = [name for name in stems if name.endswith(_STEM)]
         if not stems:
             raise UserError(f"{self.prefix}: not an EfficientNet checkpoint (no {_STEM})")
         self.scope = stems[0].removesuffix(_STEM)
         self._names = {_canonical(name, self.scope): name for name in shapes}
-        self.shapes = {name: tuple(shapes[self._names[name]]) for name in self._names}
+        self.shapes = {name: shapes[key] for name, key in self._names.items()}
         biases = [shape for name, shape in self.shapes.items() if name.startswith(CLASSIFIER[1])]
         self.classes = biases[0][0] if biases else None
         self.has_ema = f"{_STEM}{EMA_SUFFIX}" in self._names
@@ -82,7 +81,7 @@ class TF1Checkpoint:
 
     def read(self, name: str) -> np.ndarray:
         """The value of one variable."""
-        return self._reader.get_tensor(self._names[name])
+        return self._bundle.read(self._names[name])
 
     def weight_names(self, suffix: str) -> set[str]:
         """The names, less `suffix`, of the network's variables in one set of weights."""

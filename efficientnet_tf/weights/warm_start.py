@@ -19,7 +19,7 @@ from efficientnet_tf.weights.assignment import (
 )
 from efficientnet_tf.weights.loading import open_source
 from efficientnet_tf.weights.naming import checkpoint_variables
-from efficientnet_tf.weights.source import check_settings
+from efficientnet_tf.weights.source import Source, check_settings
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,11 @@ def warm_start(
       UserError: the rest of the network differs; nothing is loaded then.
     """
     opened = open_source(source, model_name or model.name, ema)
+    return start_from(model, opened, skip_classifier)
+
+
+def start_from(model: keras.Model, opened: Source, skip_classifier: bool = False) -> Report:
+    """`warm_start` from what is already open."""
     check_settings(model, opened)
     held = opened.read(model)
     weights, label_shift = _align_labels(held, model)
