@@ -37,7 +37,7 @@ VALUES = (
     ("lars_weight_decay", 1e-5, "weight decay inside LARS"),
     ("lars_epsilon", 0.0, "epsilon inside LARS"),
     # Ours.
-    ("seed", 0, "of initial weights, data order, augmentation, dropout"),
+    ("seed", 0, "of initial weights, data order and split, augmentation, dropout"),
     ("min_crop_area", 0.08, "smallest part of the image a training crop may keep"),
     ("horizontal_flip", True, "mirror half of the training images"),
     ("cutmix_alpha", 0.0, "CutMix's Beta parameter, 0 for none"),

@@ -8,6 +8,7 @@ from efficientnet_tf.config import ModelConfig
 from efficientnet_tf.run_folder import RunFolder
 from efficientnet_tf.train.checkpoint import checkpoint_step, find_checkpoints, is_checkpoint_name
 from efficientnet_tf.weights.loading import load_source, open_source
+from efficientnet_tf.weights.published import is_preset
 from efficientnet_tf.weights.run_checkpoint import RunCheckpoint
 from efficientnet_tf.weights.source import Source
 from efficientnet_tf.weights.tensor_bundle import bundle_files
@@ -78,6 +79,8 @@ class InitialWeights:
         return self._provenance()
 
     def _provenance(self):
+        if is_preset(self.path):
+            return 0, "ema"
         try:
             checkpoint = TF1Checkpoint(self.source.where)
         except ValueError:  # another format, which says neither

@@ -36,6 +36,7 @@ class Predictor:
         weights = None
         if config.train.init_checkpoint:
             weights = InitialWeights.open(config.train.init_checkpoint, model.name)
+            self._names = weights.label_names
             classes = {"num_classes": weights.num_classes} if weights.num_classes else {}
             model = weights.adapt(model).replace(**classes)
         elif folder and (prefixes := find_checkpoints(folder.path)):

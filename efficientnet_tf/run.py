@@ -20,7 +20,6 @@ from efficientnet_tf.initial_weights import InitialWeights
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.picture import captioned_grid
 from efficientnet_tf.predict import Predictor
-from efficientnet_tf.run_folder import RunFolder
 from efficientnet_tf.session import Session, TrainingSession, explained
 from efficientnet_tf.train.checkpoint import checkpoint_step, find_checkpoints, load_run_weights
 from efficientnet_tf.weights.conversion import convert, write_weights
@@ -187,7 +186,7 @@ def _convert(config: RunConfig) -> None:
     target, model = config.arguments[0], config.model
     weights = InitialWeights.open(config.train.init_checkpoint, model.name)
     if weights.run:
-        model = RunFolder(weights.run.rpartition("/")[0]).read_model() or model
+        model = weights.adapt(model).replace(num_classes=weights.num_classes)
         network = build_network(model)
         weights.load(network, model.name)
         write_weights(network, model, Path(target))

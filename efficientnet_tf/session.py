@@ -68,7 +68,10 @@ class Session:
             self.weights = InitialWeights.open(config.train.init_checkpoint, config.model.name)
             config = _follow_weights(config, self.weights, training)
         self.source = data.open_source(config.data)
-        model = config.model.replace(num_classes=config.data.num_classes or self.source.num_classes)
+        model = config.model.replace(
+            num_classes=config.data.num_classes or self.source.num_classes,
+            input_size=config.data.image_size,
+        )
         self.config = config = dataclasses.replace(config, model=model)
         if model.num_classes > self.source.num_classes and self.is_chief:
             print(f"{model.num_classes} classes: 0 is the background, labels shift by one")
@@ -218,7 +221,7 @@ class TrainingSession(Session):
         count = min(_IMAGES_SHOWN, self.config.data.train_batch_size)
         with explained(self.source, lambda: self.start):
             batches = data.train_dataset(
-                self.source, self.config.data, count, start_step=self.start
+                self.source, self.config.data, count, start_step=self.start, report=False
             )
             batch = next(batches.as_numpy_iterator())
         names = self.source.label_names

@@ -43,7 +43,7 @@ def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
     files = [str(pictures / name) for name in names]
     output = tmp_path / "predictions.json"
     result = main(
-        *("--mode=predict", f"--model_dir={run}", "--eval_batch_size=2", "--input_image_size=32"),
+        *("--mode=predict", f"--model_dir={run}", "--eval_batch_size=2"),
         *(f"--output_json={output}", *files),
     )
     assert result.returncode == 1
