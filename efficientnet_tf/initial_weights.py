@@ -8,7 +8,7 @@ from efficientnet_tf.config import ModelConfig
 from efficientnet_tf.run_folder import RunFolder
 from efficientnet_tf.train.checkpoint import checkpoint_step, find_checkpoints, is_checkpoint_name
 from efficientnet_tf.weights.loading import load_source, open_source
-from efficientnet_tf.weights.published import is_preset
+from efficientnet_tf.weights.published import published_sets
 from efficientnet_tf.weights.run_checkpoint import RunCheckpoint
 from efficientnet_tf.weights.source import Source
 from efficientnet_tf.weights.tensor_bundle import bundle_files
@@ -76,11 +76,11 @@ class InitialWeights:
         load_source(model, self.source)
         if self.run:
             return checkpoint_step(self.run), RunCheckpoint(self.run).kind()
-        return self._provenance()
+        return self._provenance(model_name)
 
-    def _provenance(self):
-        if is_preset(self.path):
-            return 0, "ema"
+    def _provenance(self, model_name):
+        if self.path == "imagenet" or self.path in published_sets(model_name):
+            return 0, "ema"  # what the published accuracies are measured with
         try:
             checkpoint = TF1Checkpoint(self.source.where)
         except ValueError:  # another format, which says neither
