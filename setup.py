@@ -15,7 +15,7 @@ setup(
     packages=find_packages(include=["efficientnet_tf", "efficientnet_tf.*"]),
     package_data={"efficientnet_tf": ["data/*.json"]},
     install_requires=[
-        "tensorflow>=2.16",
+        "tensorflow>=2.21",
         "tensorflow-datasets",
         "importlib_resources",  # tensorflow-datasets 4.9.10 imports it and does not ask for it
         "keras-cv",
