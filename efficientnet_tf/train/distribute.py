@@ -93,15 +93,11 @@ def _check_reachable(name: str) -> None:
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes checkpoints and logs."""
+    if num_workers(strategy) == 1:
+        return True
     resolver = strategy.cluster_resolver
-    return (
-        not resolver
-        or resolver.task_type in (None, "", "chief", "worker")
-        and (
-            resolver.task_type in (None, "", "chief")
-            or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
-        )
-    )
+    first = resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
+    return resolver.task_type == "chief" or (resolver.task_type == "worker" and first)
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
