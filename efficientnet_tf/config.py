@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Five strides of 2.
+MIN_IMAGE_SIZE = 32
+
 
 class UserError(ValueError):
     """A mistake of the person at the keyboard: one line that names the culprit and the fix.

@@ -15,6 +15,7 @@ from absl import flags
 
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import (
+    MIN_IMAGE_SIZE,
     DataConfig,
     DistributionConfig,
     ModelConfig,
@@ -151,13 +152,12 @@ _NOT_NEGATIVE = [
     "lars_weight_decay",
     "lars_epsilon",
 ]
-_MIN_IMAGE_SIZE = 32
 _RULES = (
     (_POSITIVE, lambda value: value > 0, "positive"),
     (_NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
     (_FRACTIONS, lambda value: 0 <= value <= 1, "between 0 and 1"),
     (["dropout_rate"], lambda value: value < 1, "less than 1"),
-    (["input_image_size"], lambda value: value >= _MIN_IMAGE_SIZE, f"at least {_MIN_IMAGE_SIZE}"),
+    (["input_image_size"], lambda value: value >= MIN_IMAGE_SIZE, f"at least {MIN_IMAGE_SIZE}"),
 )
 
 

@@ -25,12 +25,14 @@ class InitialWeights:
 
     Attributes:
       path: as the user gave it, the name of a published set included.
+      model_name: the variant a published set is for.
       run: the checkpoint of a run of ours that lies there, the newest of a folder, or None.
       source: the weights.
       label_names: the names of the run's classes, None if they have none.
     """
 
     path: str
+    model_name: str
     run: str | None
     source: Source
     label_names: list[str] | None = None
@@ -43,7 +45,7 @@ class InitialWeights:
           UserError: nothing that can be read, or no such published set.
         """
         if not (run := _find_run(path)):
-            return cls(path, None, open_source(path, model_name))
+            return cls(path, model_name, None, open_source(path, model_name))
         folder = RunFolder(run.rpartition("/")[0] or ".")
         model = folder.read_model()
         if not model and folder.path.endswith("/archive"):
@@ -52,7 +54,7 @@ class InitialWeights:
         fields = vars(model) if model else {}
         overrides = {n: value for n, value in fields.items() if n not in _OF_THE_TRAINING}
         source = RunCheckpoint(run).source(overrides=overrides)
-        return cls(path, run, source, folder.read_labels())
+        return cls(path, model_name, run, source, folder.read_labels())
 
     def adapt(self, model: ModelConfig) -> ModelConfig:
         """The network these weights were trained as.
@@ -67,7 +69,7 @@ class InitialWeights:
         """Width of the classifier, None if that is not known."""
         return self.source.classes
 
-    def load(self, model: keras.Model, model_name: str) -> tuple[int, str]:
+    def load(self, model: keras.Model) -> tuple[int, str]:
         """Sets all weights, for evaluation.
 
         Returns:
@@ -76,10 +78,10 @@ class InitialWeights:
         load_source(model, self.source)
         if self.run:
             return checkpoint_step(self.run), RunCheckpoint(self.run).kind()
-        return self._provenance(model_name)
+        return self._provenance()
 
-    def _provenance(self, model_name):
-        if self.path == "imagenet" or self.path in published_sets(model_name):
+    def _provenance(self):
+        if self.path == "imagenet" or self.path in published_sets(self.model_name):
             return 0, "ema"  # what the published accuracies are measured with
         try:
             checkpoint = TF1Checkpoint(self.source.where)
@@ -88,7 +90,7 @@ class InitialWeights:
         averaged = any(name.endswith(EMA_SUFFIX) for name in checkpoint.shapes)
         return checkpoint.step, "ema" if averaged else "raw"
 
-    def start(self, model: keras.Model, model_name: str) -> str:
+    def start(self, model: keras.Model) -> str:
         """Sets what fits, for training; what was done, in words."""
         return str(start_from(model, self.source))
 

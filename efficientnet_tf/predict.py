@@ -48,7 +48,7 @@ class Predictor:
         shape = (self._size, self._size, 3)
         self._model = build_network(model, input_shape=shape)
         if weights:
-            weights.load(self._model, config.model.name)
+            weights.load(self._model)
         else:
             load_run_weights(self._model, prefixes[0])
         self._names = self._names or _class_names(model.num_classes)

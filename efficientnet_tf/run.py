@@ -113,7 +113,7 @@ def _weights_to_evaluate(session: Session) -> Iterator[tuple[int, str]]:
     """
     config = session.config
     if session.weights:
-        yield session.weights.load(session.model, config.model.name)
+        yield session.weights.load(session.model)
         return
     done = -1
     while done < config.train.train_steps:
@@ -188,7 +188,7 @@ def _convert(config: RunConfig) -> None:
     if weights.run:
         model = weights.adapt(model).replace(num_classes=weights.num_classes)
         network = build_network(model)
-        weights.load(network, model.name)
+        weights.load(network)
         write_weights(network, model, Path(target))
     else:
         published = vars(model_config(model.name))

@@ -161,7 +161,7 @@ class TrainingSession(Session):
             self.optimizer.build(self.model.trainable_variables)
             self.ema, warm = None, None
             if self.weights:
-                warm = self.weights.start(self.model, config.model.name)
+                warm = self.weights.start(self.model)
             if decay := config.train.moving_average_decay:
                 self.ema = ExponentialMovingAverage(self.model.weights, decay)
         self.checkpoints = RunCheckpoints(

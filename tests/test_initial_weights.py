@@ -53,23 +53,23 @@ def test_a_run_brings_its_network_and_classes(run, place):
     kept = {"dropout_rate": 0.7, "survival_prob": None, "batch_norm_momentum": 0.9}
     assert adapted == recorded.replace(num_classes=B0.num_classes, **kept)
     model = network(adapted, num_classes=10)
-    assert weights.load(model, model.name) == (7, "ema")
+    assert weights.load(model) == (7, "ema")
 
 
 def test_a_run_starts_a_network_of_other_classes(run):
     weights = InitialWeights.open(str(run), B0.name)
     model, trained = (network(weights.adapt(B0), num_classes=n) for n in (3, 10))
     initial = collect(model)
-    report = weights.start(model, model.name)
+    report = weights.start(model)
     assert report.startswith(f"{len(initial) - 2} variables loaded from {run}/ckpt-7; 2 skipped: ")
-    weights.load(trained, trained.name)
+    weights.load(trained)
     assert same(collect(model), initial, CLASSIFIER)
     assert same(collect(model), collect(trained), initial.keys() - set(CLASSIFIER))
 
 
 def test_a_run_refuses_a_network_of_another_padding(run):
     with pytest.raises(UserError, match="built with padding='symmetric'"):
-        InitialWeights.open(str(run), B0.name).load(network(toy_config()), B0.name)
+        InitialWeights.open(str(run), B0.name).load(network(toy_config()))
 
 
 def test_a_mismatch_is_listed_and_sets_nothing(run):

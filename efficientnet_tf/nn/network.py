@@ -7,13 +7,11 @@ from typing import Any
 import keras
 
 from efficientnet_tf.arch.scaling import block_plans, head_filters, stem_filters
-from efficientnet_tf.config import ModelConfig, UserError, unknown_name
+from efficientnet_tf.config import MIN_IMAGE_SIZE, ModelConfig, UserError, unknown_name
 from efficientnet_tf.nn.expansion import BlockWithExpansion
 from efficientnet_tf.nn.layers import ConvBatchNorm, Dropout, dense_initializer
 from efficientnet_tf.nn.mbconv import Block, build_block
 from efficientnet_tf.nn.padding import CONVOLUTIONS
-
-MIN_IMAGE_SIZE = 32  # five strides of 2
 
 
 def build_network(

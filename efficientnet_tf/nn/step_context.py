@@ -32,7 +32,7 @@ class StepContext:
     def seed_for(self, name: str) -> Any:
         """The random seed, `[2]`, of the layer called `name` in this step."""
         salt = zlib.crc32(f"{self.seed}/{name}".encode()) & 0x7FFFFFFF
-        dtype = keras.backend.backend() == "tensorflow" and "int64" or "uint32"
+        dtype = "int64" if keras.backend.backend() == "tensorflow" else "uint32"
         counter = keras.ops.cast(self.counter, dtype)
         return keras.ops.stack([keras.ops.cast(salt, dtype), counter])
 

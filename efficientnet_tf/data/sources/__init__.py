@@ -2,7 +2,7 @@
 
 import importlib
 
-from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.config import MIN_IMAGE_SIZE, DataConfig, UserError
 from efficientnet_tf.data import preprocess
 from efficientnet_tf.data.sources.source import BatchSource, Picture, Source, StreamSource
 
@@ -16,7 +16,6 @@ _SOURCES = {
     "digits": ("digits", "DigitsSource"),
     "synthetic": ("synthetic", "SyntheticSource"),
 }
-SMALLEST_IMAGE = 32
 
 
 def open_source(config: DataConfig) -> Source:
@@ -38,8 +37,8 @@ def open_source(config: DataConfig) -> Source:
 
 
 def _check(config: DataConfig) -> None:
-    if config.image_size < SMALLEST_IMAGE:
-        raise UserError(f"--input_image_size={config.image_size} is less than {SMALLEST_IMAGE}")
+    if config.image_size < MIN_IMAGE_SIZE:
+        raise UserError(f"--input_image_size={config.image_size} is less than {MIN_IMAGE_SIZE}")
     if config.resize_method not in preprocess.RESIZE_METHODS:
         raise UserError(f"--resize_method={config.resize_method}: bicubic or bilinear")
     if not 0 < config.min_crop_area <= 1:
