@@ -3,7 +3,7 @@
 `python main.py --helpfull` lists every flag.
 """
 
-from efficientnet_tf.command_line import console
+from efficientnet_tf.run.command_line import console
 
 if __name__ == "__main__":
     console()

@@ -28,5 +28,5 @@ setup(
         "safetensors": ["safetensors"],
         "test": ["pytest", "ruff", "scikit-learn", "safetensors"],
     },
-    entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.command_line:console"]},
+    entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.run.command_line:console"]},
 )

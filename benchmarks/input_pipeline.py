@@ -28,8 +28,8 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig
 from efficientnet_tf.data import AutoAugment, RandAugment, open_source, train_dataset
-from efficientnet_tf.data.compiled import plain_graph
-from efficientnet_tf.data.randaugment import OPERATIONS as RAND_OPERATIONS
+from efficientnet_tf.data.augment.compiled import plain_graph
+from efficientnet_tf.data.augment.randaugment import OPERATIONS as RAND_OPERATIONS
 
 SIZE, BATCH, CORES = 224, 32, 2
 PHOTO = (375, 500)  # about the median size of an ImageNet picture

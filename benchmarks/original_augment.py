@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-from efficientnet_tf.data.autoaugment import POLICIES
+from efficientnet_tf.data.augment.autoaugment import POLICIES
 
 FILL = 128
 

@@ -27,8 +27,8 @@ _PUBLIC = {
     "load_weights": "weights.loading",
     "warm_start": "weights.warm_start",
     "convert": "weights.conversion",
-    "load_tf1_checkpoint": "weights.tf1_checkpoint",
-    "save_tf1_checkpoint": "weights.tf1_export",
+    "load_tf1_checkpoint": "weights.formats.tf1_checkpoint",
+    "save_tf1_checkpoint": "weights.formats.tf1_export",
 }
 _CONSTRUCTORS = "EfficientNet"  # EfficientNetB0 ...: every variant has one, in `applications`
 __all__ = [*_PUBLIC]

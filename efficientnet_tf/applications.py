@@ -9,7 +9,7 @@ import keras
 
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.build import build_model
-from efficientnet_tf.weights.published import published_sets
+from efficientnet_tf.weights.published.table import published_sets
 
 _DOC = """{class_name}: the network `{model_name}`, {size} x {size} pixels, {classes} classes.
 

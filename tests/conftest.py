@@ -6,9 +6,9 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 # MirroredStrategy(["CPU:0", "CPU:1"]) is then two replicas.
 tf.config.set_logical_device_configuration(

@@ -1,12 +1,12 @@
 """The data room: sources, decoding, augmentation, and the pipeline that joins them."""
 
-from efficientnet_tf.data.autoaugment import AutoAugment
+from efficientnet_tf.data.augment.autoaugment import AutoAugment
+from efficientnet_tf.data.augment.gallery import gallery
+from efficientnet_tf.data.augment.layer import Augmentation
+from efficientnet_tf.data.augment.randaugment import RandAugment
 from efficientnet_tf.data.failures import explain
-from efficientnet_tf.data.gallery import gallery
-from efficientnet_tf.data.layer import Augmentation
-from efficientnet_tf.data.picture_file import read_picture
+from efficientnet_tf.data.pictures.picture_file import read_picture
 from efficientnet_tf.data.pipeline import eval_dataset, train_dataset
-from efficientnet_tf.data.randaugment import RandAugment
 from efficientnet_tf.data.sources import open_source
 
 __all__ = [

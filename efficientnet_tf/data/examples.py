@@ -5,11 +5,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
-from efficientnet_tf.data import preprocess
-from efficientnet_tf.data.autoaugment import AutoAugment
-from efficientnet_tf.data.erasing import random_erasing
+from efficientnet_tf.data.augment.autoaugment import AutoAugment
+from efficientnet_tf.data.augment.erasing import random_erasing
+from efficientnet_tf.data.augment.randaugment import RandAugment
 from efficientnet_tf.data.guard import require
-from efficientnet_tf.data.randaugment import RandAugment
+from efficientnet_tf.data.pictures import preprocess
 from efficientnet_tf.data.sources import StreamSource
 
 # Draws that one example makes, each from a seed of its own.

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from efficientnet_tf.data.decode import decode_and_crop, decode_and_crop_jpeg
-from efficientnet_tf.data.headers import MAX_PIXELS, announced_pixels, is_whole_jpeg
+from efficientnet_tf.data.pictures.decode import decode_and_crop, decode_and_crop_jpeg
+from efficientnet_tf.data.pictures.headers import MAX_PIXELS, announced_pixels, is_whole_jpeg
 
 # How `failures.explain` recognises our own assertions.
 BAD_EXAMPLE = "efficientnet_tf: bad example"

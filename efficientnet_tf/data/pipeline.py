@@ -104,7 +104,7 @@ def _mixer(config: DataConfig):
     def mix_examples(batch):
         images, labels = batch["image"], batch["label"]
         if is_mixed(config):
-            from efficientnet_tf.data.mixing import mix  # keras-cv takes seconds to import
+            from efficientnet_tf.data.augment.mixing import mix  # keras-cv takes seconds to import
 
             images, labels = mix(images, labels, config, batch["seed"][0])
         return {"image": images, "label": labels}

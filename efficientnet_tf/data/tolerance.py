@@ -5,9 +5,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig
-from efficientnet_tf.data.decode import decode_and_crop
 from efficientnet_tf.data.examples import evaluator, is_mixed, trainer
 from efficientnet_tf.data.guard import attempt, reason, require
+from efficientnet_tf.data.pictures.decode import decode_and_crop
 from efficientnet_tf.data.sources import Picture, StreamSource
 
 

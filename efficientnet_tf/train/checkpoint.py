@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.assignment import assign, listing
-from efficientnet_tf.weights.run_checkpoint import RunCheckpoint
-from efficientnet_tf.weights.tensor_bundle import bundle_files, folder_files
+from efficientnet_tf.weights.formats.run_checkpoint import RunCheckpoint
+from efficientnet_tf.weights.formats.tensor_bundle import bundle_files, folder_files
 
 _NAME = re.compile(r"ckpt-(\d+)")
 

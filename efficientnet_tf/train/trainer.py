@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from efficientnet_tf.config import TrainConfig, UserError
-from efficientnet_tf.progress import Progress
 from efficientnet_tf.train.checkpoint import RunCheckpoints
 from efficientnet_tf.train.ema import ema_decay
 from efficientnet_tf.train.loop import DeviceLoop
+from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.train.summaries import Summaries
 
 _MIN_STEPS_BETWEEN_SAVES = 100

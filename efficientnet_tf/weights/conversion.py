@@ -12,10 +12,10 @@ from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import ModelConfig, UserError
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.weights.assignment import assign, collect
+from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint
+from efficientnet_tf.weights.formats.torch_files import write_safetensors
+from efficientnet_tf.weights.formats.torch_state import stages_of_config, to_torch
 from efficientnet_tf.weights.loading import open_source
-from efficientnet_tf.weights.tf1_export import save_tf1_checkpoint
-from efficientnet_tf.weights.torch_files import write_safetensors
-from efficientnet_tf.weights.torch_state import stages_of_config, to_torch
 
 
 def convert(

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
-from efficientnet_tf.weights import download, published, torch_files
 from efficientnet_tf.weights.assignment import assign, classifier_width, drop_background
-from efficientnet_tf.weights.keras_files import open_h5, open_keras
-from efficientnet_tf.weights.source import Source, check_settings
-from efficientnet_tf.weights.tf1_checkpoint import TF1Checkpoint
+from efficientnet_tf.weights.formats import torch_files
+from efficientnet_tf.weights.formats.keras_files import open_h5, open_keras
+from efficientnet_tf.weights.formats.tf1_checkpoint import TF1Checkpoint
+from efficientnet_tf.weights.opened import Source, check_settings
+from efficientnet_tf.weights.published import download, table
 
 _WORD = re.compile(r"[a-z0-9-]+")  # the name of a published set rather than a path
 
@@ -66,7 +67,7 @@ def open_source(
     name, path = str(source), Path(source)
     if _WORD.fullmatch(name) and not any(map(tf.io.gfile.exists, (name, f"{name}.index"))):
         _check_variant(model_name, name)
-        return _open_preset(published.resolve(model_name, name), ema)
+        return _open_preset(table.resolve(model_name, name), ema)
     if "://" in name and path.suffix in {".keras", ".h5", ".hdf5", *torch_files.SUFFIXES}:
         raise UserError(f"{name}: files of this format must be local; download it first")
     if path.suffix == ".keras":
@@ -100,7 +101,7 @@ def _open_tf1(path: str, ema: bool) -> Source:
     return Source(checkpoint.prefix, checkpoint.classes, lambda _: checkpoint.read_all(ema))
 
 
-def _open_preset(preset: published.Preset, ema: bool) -> Source:
+def _open_preset(preset: table.Preset, ema: bool) -> Source:
     """Not downloaded before it is read: a model it does not suit is told at once."""
 
     def read(_):

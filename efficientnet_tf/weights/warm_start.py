@@ -19,7 +19,7 @@ from efficientnet_tf.weights.assignment import (
 )
 from efficientnet_tf.weights.loading import open_source
 from efficientnet_tf.weights.naming import checkpoint_variables
-from efficientnet_tf.weights.source import Source, check_settings
+from efficientnet_tf.weights.opened import Source, check_settings
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import importlib
 
 from efficientnet_tf.config import MIN_IMAGE_SIZE, DataConfig, UserError
-from efficientnet_tf.data import preprocess
+from efficientnet_tf.data.pictures import preprocess
 from efficientnet_tf.data.sources.source import BatchSource, Picture, Source, StreamSource
 
 __all__ = ["BatchSource", "Picture", "Source", "StreamSource", "open_source"]

@@ -1,0 +1,1 @@
+"""AutoAugment, RandAugment, random erasing, mixup and CutMix."""

@@ -1,0 +1,125 @@
+"""Augmentations that move or hide pixels. `uint8 [H, W, 3]` in and out.
+
+Arguments may be Python numbers or scalar tensors; H and W may be dynamic. What comes from outside
+the image is grey, 128. Sampling is nearest neighbour and follows the arithmetic of TF1's
+`contrib.image.transform` to the last rounding (reference cases `augment`).
+"""
+
+import math
+
+import tensorflow as tf
+
+from efficientnet_tf.data.augment.compiled import compiled
+
+FILL = 128
+
+
+def rotate(image: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
+    """Turns the image round its centre."""
+    height, width = _size(image)
+    radians = tf.cast(degrees * (math.pi / 180.0), tf.float32)
+    cos, sin = tf.cos(radians), tf.sin(radians)
+    right, bottom = tf.cast(width - 1, tf.float32), tf.cast(height - 1, tf.float32)
+    x_offset = (right - (cos * right - sin * bottom)) / 2.0
+    y_offset = (bottom - (sin * right + cos * bottom)) / 2.0
+    return affine(image, [[cos, -sin, x_offset], [sin, cos, y_offset]])
+
+
+def shear_x(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+    """Row y reads from `level * y` pixels further right."""
+    return affine(image, [[1.0, level, 0.0], [0.0, 1.0, 0.0]])
+
+
+def shear_y(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+    """Column x reads from `level * x` pixels further down."""
+    return affine(image, [[1.0, 0.0, 0.0], [level, 1.0, 0.0]])
+
+
+def translate_x(image: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+    """Moves the image `pixels` to the left."""
+    return affine(image, [[1.0, 0.0, pixels], [0.0, 1.0, 0.0]])
+
+
+def translate_y(image: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+    """Moves the image `pixels` up."""
+    return affine(image, [[1.0, 0.0, 0.0], [0.0, 1.0, pixels]])
+
+
+def affine(image: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Pixel (x, y) of the result is the pixel of `image` nearest to `matrix @ [x, y, 1]`.
+
+    Args:
+      image: `uint8 [H, W, 3]`, fewer than 2**24 pixels.
+      matrix: `float32 [2, 3]`, from output to input coordinates (x first).
+    """
+    height, width = _size(image)
+    matrix = tf.convert_to_tensor(matrix, tf.float32)
+    # The only products stand here, outside the compiled functions: XLA would fuse them with the
+    # sums below and round once where the original rounded twice.
+    across = matrix[:, 0:1] * tf.range(width, dtype=tf.float32)
+    down = matrix[:, 1:2] * tf.range(height, dtype=tf.float32)
+    return _take(image, _source_index(across, down, matrix[:, 2]))
+
+
+@compiled
+def cutout(image: tf.Tensor, half_side: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
+    """Hides a square.
+
+    Args:
+      image: `uint8 [H, W, 3]`.
+      half_side: in pixels; the part of the square outside the image is lost.
+      centre: `float32 [2]` in [0, 1), its row and column as parts of the height and the width.
+    """
+    height, width = _size(image)
+    half_side = tf.cast(half_side, tf.int32)
+
+    def hidden(length: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
+        middle = tf.cast(part * tf.cast(length, tf.float32), tf.int32)
+        position = tf.range(length)
+        return (position >= middle - half_side) & (position < middle + half_side)
+
+    rows, columns = hidden(height, centre[0]), hidden(width, centre[1])
+    return tf.where((rows[:, None] & columns)[..., None], tf.constant(FILL, tf.uint8), image)
+
+
+@compiled
+def _source_index(across: tf.Tensor, down: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Where each pixel comes from.
+
+    Args:
+      across, down: `float32 [2, W]` and `[2, H]`, how x and y move the source (x, y).
+      offset: `float32 [2]`, the source of (0, 0).
+
+    Returns:
+      `int32 [H, W]`, the position in the flattened image, or -1 outside it.
+    """
+    height, width = _length(down), _length(across)
+    x = across[0] + down[0][:, None] + offset[0]
+    y = across[1] + down[1][:, None] + offset[1]
+    right, bottom = tf.cast(width, tf.float32) - 0.5, tf.cast(height, tf.float32) - 0.5
+    inside = (x > -0.5) & (x < right) & (y > -0.5) & (y < bottom)
+    return tf.where(inside, _round(y) * width + _round(x), -1)
+
+
+@compiled
+def _take(image: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """The pixels at `index`, grey where it is negative. A function of its own, so that XLA does
+    not compute the index anew for each channel."""
+    pixels = tf.gather(tf.reshape(image, [-1, 3]), tf.maximum(index, 0))
+    return tf.where(index[..., None] >= 0, pixels, tf.constant(FILL, tf.uint8))
+
+
+def _round(x: tf.Tensor) -> tf.Tensor:
+    """C's `round` for x > -0.5, halves up. `floor(x + 0.5)` would lift 0.49999997 to 1."""
+    whole = tf.cast(x, tf.int32)
+    return whole + tf.cast(x - tf.cast(whole, tf.float32) >= 0.5, tf.int32)
+
+
+def _size(image: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
+    """Height and width, as numbers where they are static."""
+    dynamic = tf.shape(image)
+    return image.shape[0] or dynamic[0], image.shape[1] or dynamic[1]
+
+
+def _length(vectors: tf.Tensor) -> int | tf.Tensor:
+    return vectors.shape[1] or tf.shape(vectors)[1]

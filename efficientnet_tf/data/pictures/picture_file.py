@@ -1,0 +1,35 @@
+"""One picture file as a network sees it in evaluation."""
+
+import numpy as np
+import tensorflow as tf
+
+from efficientnet_tf.config import UserError
+from efficientnet_tf.data.guard import reason
+from efficientnet_tf.data.pictures import preprocess
+from efficientnet_tf.data.pictures.decode import decode_and_crop
+
+
+def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
+    """The centre crop of a JPEG, PNG, GIF, BMP or WebP file.
+
+    Args:
+      path: the file, local or in a bucket.
+      size: side of the network's input in pixels.
+      resize_method: `bicubic` or `bilinear`.
+
+    Returns:
+      float32 [size, size, 3], RGB in 0..255.
+
+    Raises:
+      UserError: no such file, or not a whole picture of bearable size; names file and reason.
+    """
+    try:
+        encoded = tf.io.read_file(path)
+    except tf.errors.OpError as error:
+        missing = isinstance(error, tf.errors.NotFoundError)
+        raise UserError(f"{path}: {'no such file' if missing else 'cannot be read'}") from None
+    try:
+        box = decode_and_crop(encoded, lambda shape: preprocess.center_box(shape, size))
+    except tf.errors.OpError:
+        raise UserError(f"{path} {reason(encoded).numpy().decode()}") from None
+    return preprocess.resize(box, size, resize_method).numpy()

@@ -1,0 +1,113 @@
+"""Keras' own files: `.keras`, `.weights.h5` and the older `.h5`, of our networks and of others."""
+
+import re
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from efficientnet_tf.config import UserError
+from efficientnet_tf.weights.assignment import Weights, classifier_width, collect
+from efficientnet_tf.weights.formats import keras_applications
+from efficientnet_tf.weights.naming import checkpoint_variables, layer_roles
+from efficientnet_tf.weights.opened import Source, model_settings
+
+# How Keras calls the stem, or head, of our networks in a `.weights.h5`.
+_OURS = re.compile(r"(?:.*/)?layers/conv_batch_norm/.*")
+_OUR_CLASSIFIER = re.compile(r"(?:.*/)?layers/dense/vars/1")
+
+
+def open_keras(path: Path, safe_mode: bool = True) -> Source:
+    """A `.keras` file: a network of ours, or of `keras.applications`, with its weights.
+
+    Args:
+      safe_mode: refuse a file that carries Python code, as Keras does by default.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=safe_mode)
+    except Exception as error:
+        raise UserError(f"{path}: not a readable .keras file ({_first_line(error)})") from None
+    if "stem/conv2d/kernel" in checkpoint_variables(model):
+        settings = model_settings(model)
+        return Source(str(path), classifier_width(model), lambda _: collect(model), settings)
+    values = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
+    return _applications(path, values)
+
+
+def open_h5(path: Path) -> Source:
+    """A `.weights.h5` or `.h5` file of a network of ours or of `keras.applications`."""
+    try:
+        values = _datasets(path)
+    except OSError as error:
+        raise UserError(f"{path}: not a readable HDF5 file ({_first_line(error)})") from None
+    if any(_OURS.fullmatch(name) for name in values):
+        widths = [v.shape[0] for name, v in values.items() if _OUR_CLASSIFIER.fullmatch(name)]
+        classes = widths[0] if widths else None
+        return Source(str(path), classes, lambda model: _by_attribute(values, model))
+    return _applications(path, values)
+
+
+def _datasets(path: Path) -> dict[str, np.ndarray]:
+    """Every array in a file by its path; links out of the file are not followed."""
+    values = {}
+
+    def keep(name, item):
+        if isinstance(item, h5py.Dataset) and not item.external:
+            values[name] = item[()]
+
+    with h5py.File(path, "r") as file:
+        file.visititems(keep)
+    return values
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def _applications(path: Path, values: dict[str, np.ndarray]) -> Source:
+    read = keras_applications.by_class_count
+    if keras_applications.is_named(values):
+        read = keras_applications.by_layer_name
+    elif not any("layers/depthwise_conv2d/" in name for name in values):
+        raise UserError(f"{path}: not the weights of an EfficientNet (no stem in it)")
+    return Source(
+        str(path),
+        keras_applications.classifier_width(values),
+        lambda model: read(values, layer_roles(checkpoint_variables(model))),
+        keras_applications.normalization(values),
+    )
+
+
+def _by_attribute(values: dict[str, np.ndarray], model: keras.Model) -> Weights:
+    """The weights of a `.weights.h5` of ours.
+
+    Keras files a variable under the class of its layer, numbered, then the attributes that lead to
+    it: `layers/mb_conv_block_3/se/reduce/vars/0`.
+    """
+    counts: dict[str, int] = {}
+    layers = {}
+    for layer in model.layers:
+        kind = _snake_case(type(layer).__name__)
+        number = counts[kind] = counts.get(kind, -1) + 1
+        layers[f"{kind}_{number}" if number else kind] = layer
+    names = {id(variable): name for name, variable in checkpoint_variables(model).items()}
+    weights = {}
+    for path, value in values.items():
+        *_, tail = f"/{path}".rpartition("/layers/")
+        top, *attributes, _, index = tail.split("/")
+        owner = layers.get(top)
+        for attribute in attributes:
+            owner = getattr(owner, attribute, None)
+        own: dict[str, keras.Variable] = {}
+        if owner is not None:
+            owner.save_own_variables(own)
+        weights[names[id(own[index])] if index in own else tail] = value
+    return weights
+
+
+def _snake_case(name: str) -> str:
+    """Keras' rule: `MBConvBlock` -> `mb_conv_block`, `Conv2D` -> `conv2d`."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -1,0 +1,235 @@
+"""The command as a user has it: in a process of its own, with files and an exit code."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from helpers.command import ROOT, TINY, command, last_result, main
+
+# SPEC of the original, its 62 flags.
+ORIGINAL_FLAGS = [
+    "use_tpu",
+    "tpu_job_name",
+    "tpu",
+    "gcp_project",
+    "tpu_zone",
+    "data_dir",
+    "holdout_shards",
+    "eval_name",
+    "archive_ckpt",
+    "model_dir",
+    "model_name",
+    "mode",
+    "augment_name",
+    "randaug_num_layers",
+    "randaug_magnitude",
+    "train_steps",
+    "input_image_size",
+    "train_batch_size",
+    "eval_batch_size",
+    "batch_norm_batch_size",
+    "num_train_images",
+    "num_eval_images",
+    "steps_per_eval",
+    "eval_timeout",
+    "skip_host_call",
+    "iterations_per_loop",
+    "num_parallel_calls",
+    "bigtable_project",
+    "bigtable_instance",
+    "bigtable_table",
+    "bigtable_train_prefix",
+    "bigtable_eval_prefix",
+    "bigtable_column_family",
+    "bigtable_column_qualifier",
+    "data_format",
+    "num_label_classes",
+    "batch_norm_momentum",
+    "batch_norm_epsilon",
+    "transpose_input",
+    "use_bfloat16",
+    "export_dir",
+    "export_to_tpu",
+    "base_learning_rate",
+    "lr_decay_epoch",
+    "moving_average_decay",
+    "weight_decay",
+    "label_smoothing",
+    "dropout_rate",
+    "survival_prob",
+    "mixup_alpha",
+    "log_step_count_steps",
+    "use_cache",
+    "depth_coefficient",
+    "width_coefficient",
+    "use_async_checkpointing",
+    "optimizer",
+    "lr_schedule",
+    "lr_decay_factor",
+    "lr_warmup_epochs",
+    "lars_weight_decay",
+    "lars_epsilon",
+    "num_replicas",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder in which a tiny network was trained for four steps."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = main(*TINY, f"--model_dir={folder}", "--train_steps=4")
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_training_leaves_its_results(run):
+    folder, result = run
+    lines = [json.loads(line) for line in (folder / "eval.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert all(line["num_images"] == 360 and line["weights"] == "ema" for line in lines)
+    assert json.loads(result.stdout.splitlines()[-1]) == lines[-1]
+    best = json.loads((folder / "archive" / "best.json").read_text())
+    assert best["top_1_accuracy"] == max(line["top_1_accuracy"] for line in lines)
+    assert (folder / "archive" / f"{best['checkpoint']}.index").exists()
+    assert json.loads((folder / "model_params.txt").read_text())["width_coefficient"] == 0.25
+    assert "--train_batch_size=16" in (folder / "flags.txt").read_text()
+    assert json.loads((folder / "labels.json").read_text()) == [str(i) for i in range(10)]
+    assert list((folder / "train").glob("events*")) and list((folder / "eval").glob("events*"))
+    assert f"tensorboard --logdir {folder}" in result.stdout
+
+
+def test_output_is_quiet_lines_off_a_terminal(run):
+    _, result = run
+    assert "\r" not in result.stdout and "\x08" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_tensorboard_has_every_curve(run):
+    from tensorflow.python.summary.summary_iterator import summary_iterator
+
+    folder, _ = run
+    tags = {}
+    for part in ("train", "eval"):
+        (path,) = (folder / part).glob("events*")
+        events = summary_iterator(str(path))
+        tags[part] = {value.tag for event in events for value in event.summary.value}
+    shared = {
+        "accuracy/top_1",
+        "accuracy/top_5",
+        "loss/cross_entropy",
+        "run/images_per_second",
+    }
+    assert tags["eval"] == shared
+    assert tags["train"] == shared | {
+        "loss/loss",
+        "loss/regularization",
+        "optimizer/learning_rate",
+        "optimizer/ema_decay",
+        "optimizer/gradient_norm",
+        "run/epoch",
+        "flags",
+        "first_batch",
+    }
+
+
+def test_restart_continues_then_evaluates(run):
+    folder, _ = run
+    # The flags a run wrote down start it again.
+    again = main(f"--flagfile={folder / 'flags.txt'}", "--train_steps=6")
+    assert again.returncode == 0, again.stderr
+    assert "from step 4" in again.stdout
+    evaluation = main(*TINY, f"--model_dir={folder}", "--mode=eval", "--train_steps=6")
+    assert evaluation.returncode == 0, evaluation.stderr
+    trained, evaluated = (last_result(r) for r in (again, evaluation))
+    assert trained["step"] == 6
+    assert evaluated == pytest.approx(trained, rel=1e-5)
+    alone = main(*TINY, f"--init_checkpoint={folder}", "--mode=eval")
+    assert last_result(alone) == pytest.approx(evaluated, rel=1e-5)
+
+
+def test_folder_of_another_model_is_left_alone(run):
+    folder, _ = run
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    result = main(*TINY, f"--model_dir={folder}", "--width_coefficient=0.5", "--train_steps=8")
+    assert result.returncode == 1
+    assert "belongs to another model: width_coefficient is 0.25" in result.stderr
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_termination_saves_and_the_run_goes_on(tmp_path):
+    arguments = [*TINY, f"--model_dir={tmp_path}", "--mode=train", "--steps_per_eval=100000"]
+    process = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("train step"):
+            break
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "stopped at step" in errors, errors
+    step = int(errors.split("stopped at step ")[1].split(",")[0])
+    again = main(*arguments, f"--train_steps={step + 2}")
+    assert again.returncode == 0, again.stderr
+    assert f"from step {step}" in again.stdout
+
+
+BAD = {
+    "unknown model": (["--model_name=efficientnet-b9"], "did you mean efficientnet-b"),
+    "unknown mode": (["--mode=trian"], "did you mean train"),
+    "unknown dataset": (["--dataset=digit"], "digits"),
+    "unknown flag": (["--train_batch=3"], "train_batch_size"),
+    "unknown optimizer": (["--dataset=digits", "--optimizer=rmsprob"], "rmsprop"),
+    "small image": (["--input_image_size=31"], "--input_image_size=31 must be at least 32"),
+    "bigtable": (["--bigtable_instance=x"], "Bigtable input is gone"),
+    "no data": (["--dataset=tfrecord", "--data_dir=missing-folder"], "missing-folder"),
+    "no tpu": (["--use_tpu", "--dataset=digits"], "no TPU answers"),
+    "negative": (["--train_steps=-1"], "--train_steps=-1 must be positive"),
+    "negative warm-up": (["--lr_warmup_epochs=-1"], "--lr_warmup_epochs=-1.0 must be at least 0"),
+    "no dropout left": (["--dropout_rate=1"], "--dropout_rate=1.0 must be less than 1"),
+    "width": (["--width_coefficient=0"], "--width_coefficient=0.0 must be positive"),
+    "no checkpoint": (
+        ["--dataset=digits", "--mode=eval", "--model_dir=empty"],
+        "has no checkpoint",
+    ),
+    "classes": (["--dataset=digits", "--num_label_classes=7"], "--num_label_classes=7"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_nothing_is_written(case, tmp_path):
+    arguments, words = BAD[case]
+    result = main(*arguments, cwd=tmp_path)
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ") and words in lines[0], result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_flag_of_the_original_is_accepted():
+    code = "from efficientnet_tf import flags; flags.define_flags(); print(*flags.FLAGS)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert len(set(ORIGINAL_FLAGS)) == 62
+    assert not set(ORIGINAL_FLAGS) - set(result.stdout.split())
+
+
+def test_flags_without_effect_say_so_once(tmp_path):
+    result = main("--num_parallel_calls=8", "--model_name=nope", cwd=tmp_path)
+    assert result.stderr.count("num_parallel_calls") == 0  # the error comes first
+    result = main("--num_parallel_calls=8", "--use_tpu", cwd=tmp_path)
+    assert result.stderr.count("--num_parallel_calls has no effect") == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "flags").glob("*.flags")), ids=lambda p: p.stem)
+def test_recipes_parse(path):
+    """Every flagfile is a valid run; what it asks for is checked up to the device."""
+    code = (
+        "import sys; from efficientnet_tf import flags; flags.define_flags(); "
+        "flags.FLAGS(sys.argv); print(flags.run_config().model.name)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, f"--flagfile={path}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,159 @@
+"""Prediction, conversion and summary through the command line, on a run of a tiny network."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.command import TINY, main
+from PIL import Image
+
+from efficientnet_tf import data
+from efficientnet_tf.arch.variants import model_config
+from efficientnet_tf.nn.network import build_network
+from efficientnet_tf.run.folder import RunFolder
+from efficientnet_tf.train.checkpoint import find_checkpoints, load_run_weights
+from efficientnet_tf.weights.loading import load_weights
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A tiny network trained for two steps and exported."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    flags = (f"--model_dir={folder}", f"--export_dir={folder}/export")
+    result = main(*TINY, *flags, "--train_steps=2", "--mode=train")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    pixels = np.random.RandomState(0).randint(0, 256, [3, 50, 60, 3]).astype("uint8")
+    names = ("a.jpg", "b.png", "grey.png")
+    modes = ("RGB", "RGBA", "L")
+    for name, mode, image in zip(names, modes, pixels, strict=True):
+        Image.fromarray(image).convert(mode).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"not a picture")
+    return folder
+
+
+def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
+    names = ("a.jpg", "broken.jpg", "b.png", "missing.png", "grey.png")
+    files = [str(pictures / name) for name in names]
+    output = tmp_path / "predictions.json"
+    result = main(
+        *("--mode=predict", f"--model_dir={run}", "--eval_batch_size=2"),
+        *(f"--output_json={output}", *files),
+    )
+    assert result.returncode == 1
+    assert result.stderr == "error: 2 of 5 files could not be read\n"
+    results = {r["file"]: r for r in json.loads(output.read_text())}
+    assert list(results) == files
+    assert results[files[1]]["error"].endswith(
+        "broken.jpg is not a JPEG, PNG, GIF, BMP or WebP picture"
+    )
+    assert results[files[3]]["error"].endswith("missing.png: no such file")
+
+    config = model_config(
+        "efficientnet-b0", width_coefficient=0.25, depth_coefficient=0.1, num_classes=10
+    )
+    model = build_network(config, input_shape=(32, 32, 3))
+    load_run_weights(model, find_checkpoints(str(run))[0])
+    for file in (files[0], files[2], files[4]):
+        probabilities = model(data.read_picture(file, 32, "bicubic")[None]).numpy()[0]
+        predictions = results[file]["predictions"]
+        assert [p["class"] for p in predictions] == list(np.argsort(-probabilities)[:5])
+        np.testing.assert_allclose(
+            [p["probability"] for p in predictions], np.sort(probabilities)[:-6:-1], rtol=1e-5
+        )
+        assert all(p["name"] == str(p["class"]) for p in predictions)
+        assert f"{predictions[0]['probability']:7.2%}" in result.stdout
+
+
+def test_predict_needs_pictures_and_weights(run):
+    result = main("--mode=predict", f"--model_dir={run}")
+    assert result.returncode == 1 and "needs picture files" in result.stderr
+    result = main("--mode=predict", "cat.jpg")
+    assert result.returncode == 1 and "needs --init_checkpoint" in result.stderr
+
+
+def test_summary_prints_tables_and_draws_the_augmentation(tmp_path):
+    result = main(
+        *("--mode=summary", "--model_name=efficientnet-b5", "--dataset=digits"),
+        *("--input_image_size=64", f"--model_dir={tmp_path}"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "efficientnet-b5, 64 x 64 pixels" in result.stdout
+    assert "30,389,784" in result.stdout and "efficientnet-l2" in result.stdout
+    # Eight pictures across; the originals, then two rows of each of two policies.
+    assert Image.open(tmp_path / "augmentation.png").size[0] >= 8 * 64
+
+
+def test_convert_a_run_to_keras_and_to_a_tf1_checkpoint(run, tmp_path):
+    """Both hold the averaged weights, the network is the run's own."""
+    step = find_checkpoints(str(run))[0]
+    config = RunFolder(str(run)).read_model()
+    model = build_network(config, input_shape=(32, 32, 3))
+    load_run_weights(model, step)
+    image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
+    for name in ("tiny.keras", "tiny.ckpt"):
+        result = main("--mode=convert", f"--init_checkpoint={run}", tmp_path / name)
+        assert result.returncode == 0, result.stderr
+        assert f"{name}: efficientnet-b0, 10 classes" in result.stdout
+        again = build_network(config, input_shape=(32, 32, 3))
+        load_weights(again, str(tmp_path / name))
+        np.testing.assert_array_equal(again(image), model(image))
+
+
+def test_fine_tuning_keeps_what_is_frozen(run, tmp_path):
+    """From the run's weights, all but the classifier frozen: only the classifier has changed."""
+    result = main(
+        *TINY,
+        *(f"--model_dir={tmp_path}", f"--init_checkpoint={run}", "--mode=train"),
+        *("--train_steps=2", "--freeze=all", "--freeze_bn", "--lr_warmup_epochs=0"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "variables loaded from" in result.stdout
+    models = [build_network(RunFolder(str(folder)).read_model()) for folder in (run, tmp_path)]
+    load_run_weights(models[0], find_checkpoints(str(run))[0])
+    load_run_weights(models[1], find_checkpoints(str(tmp_path))[0], ema=False)
+    changed = {
+        before.path.split("/")[0]
+        for before, after in zip(models[0].weights, models[1].weights, strict=True)
+        if not np.array_equal(before.numpy(), after.numpy())
+    }
+    assert changed == {"predictions"}
+
+
+def test_export_holds_the_averaged_weights(run):
+    model = build_network(
+        RunFolder(str(run)).read_model(), input_shape=(32, 32, 3), classifier_activation=None
+    )
+    load_run_weights(model, find_checkpoints(str(run))[0])
+    image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
+    exported = tf.saved_model.load(str(run / "export"))
+    np.testing.assert_allclose(exported.serve(image), model(image), atol=1e-6)
+
+
+def test_the_flags_of_a_run_do_not_repeat_what_was_asked_for_once(run):
+    """Mode and export directory: `--mode=eval --flagfile=flags.txt` is to evaluate."""
+    text = (run / "flags.txt").read_text()
+    assert "# --mode=train" in text and "# --export_dir" in text
+    result = main("--mode=eval", f"--flagfile={run / 'flags.txt'}")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["num_images"] == 360
+
+
+def test_an_evaluation_that_never_came_is_made_up_for(run):
+    """Killed between save and evaluation, or its record lost: the same command evaluates."""
+    (run / "eval.jsonl").unlink(missing_ok=True)
+    result = main(f"--flagfile={run / 'flags.txt'}")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((run / "eval.jsonl").read_text())["step"] == 2
+
+
+def test_pictures_in_0_to_1_are_warned_of(run, tmp_path):
+    Image.fromarray(np.ones([40, 40, 3], "uint8")).save(tmp_path / "dark.png")
+    result = main("--mode=predict", f"--model_dir={run}", tmp_path / "dark.png")
+    assert result.stderr == "warning: no pixel is above 1; the network expects RGB in 0..255\n"
