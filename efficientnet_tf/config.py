@@ -1,15 +1,15 @@
 """Everything a run is made of, as frozen dataclasses. Standard library only.
 
-The command line fills them (`flags.py`), a library user fills them by hand, and nothing below
-this file ever reads a flag.
+The command line fills them (`run/flags.py`), a library user fills them by hand, and nothing else
+reads a flag. A field that is None has not been said: `run/resolve.py` decides it.
 """
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-# Five strides of 2.
+# The networks halve the resolution five times.
 MIN_IMAGE_SIZE = 32
 
 
@@ -32,7 +32,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 class BlockSpec:
     """One stage of the network as its block string describes it, before scaling.
 
-    `arch.block_string` converts to and from the original's notation; SPEC of each field there.
+    `arch.block_string` converts to and from the original's notation; which explains each token.
 
     Attributes:
       se_ratio: filters inside squeeze-excite per input filter of the block; None for no SE.
@@ -124,10 +124,12 @@ class DataConfig:
     """What the network is fed.
 
     Attributes:
-      dataset: `tfrecord`, `folder`, `digits`, `synthetic`, or the name of a tfds builder.
+      dataset: `tfrecord`, `folder`, `digits`, `synthetic`, or the name of a tfds builder. None is
+        `tfrecord` where there is a `data_dir`, else `synthetic`, as in the original.
       data_dir: where it lies; None for embedded data.
-      image_size: side in pixels of the square image the network sees, at least 32.
-      resize_method: `bicubic` or `bilinear`, TF1's legacy kernels.
+      image_size: side in pixels of the square image the network sees, at least 32. None for the
+        network's own: see `for_network`.
+      resize_method: `bicubic` or `bilinear`, TF1's legacy kernels. None for the network's own.
       num_classes: width of the classifier, None for the data's own. One more class than the data
         has means that label 0 is the background.
       train_batch_size, eval_batch_size: examples per step over all replicas.
@@ -143,10 +145,10 @@ class DataConfig:
       seed: every shuffle, crop and augmentation is a pure function of (seed, epoch, index).
     """
 
-    dataset: str = "tfrecord"
+    dataset: str | None = None
     data_dir: str | None = None
-    image_size: int = 224
-    resize_method: str = "bicubic"
+    image_size: int | None = None
+    resize_method: str | None = None
     num_classes: int | None = None
     train_batch_size: int = 2048
     eval_batch_size: int = 64
@@ -165,6 +167,19 @@ class DataConfig:
     max_bad_examples: int = 0
     tf_data_service: str | None = None
     seed: int = 0
+
+    @property
+    def source_name(self) -> str:
+        """The data set that `dataset` names, or that its absence means."""
+        return self.dataset or ("tfrecord" if self.data_dir else "synthetic")
+
+    def for_network(self, network: ModelConfig) -> "DataConfig":
+        """A copy whose image size and resize method are the network's where they were not said."""
+        return dataclasses.replace(
+            self,
+            image_size=self.image_size or network.input_size,
+            resize_method=self.resize_method or network.resize_method,
+        )
 
 
 @dataclass(frozen=True)
@@ -198,7 +213,8 @@ class TrainConfig:
     """The run around the network: how long, how often, and where the results go.
 
     Attributes:
-      model_dir: the run's folder; None keeps nothing (evaluation of an `init_checkpoint`).
+      model_dir: the run's folder; None is `runs/<model>-<dataset>` in training, and keeps nothing
+        in evaluation.
       train_steps: optimizer steps in total.
       steps_per_eval: training steps between two evaluations.
       iterations_per_loop: steps inside one call of the device.
@@ -210,6 +226,7 @@ class TrainConfig:
       weight_decay: L2 coefficient over every trainable variable outside batch norm.
       moving_average_decay: EMA decay; 0 switches the average off.
       batch_norm_replicas: replicas that normalise together; None is the original's rule.
+      batch_norm_batch_size: with LARS, examples that are normalised together.
       freeze: what is not trained: `all` (but the classifier), `stem`, `blocks<=N`, or None.
       freeze_bn: batch norm runs on its moving statistics.
     """
@@ -226,6 +243,7 @@ class TrainConfig:
     weight_decay: float = 1e-5
     moving_average_decay: float = 0.9999
     batch_norm_replicas: int | None = None
+    batch_norm_batch_size: int = 128
     freeze: str | None = None
     freeze_bn: bool = False
     skip_host_call: bool = False
@@ -255,28 +273,28 @@ class DistributionConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One invocation of the command line.
+    """One invocation: of the command line, or of `fit`.
 
     Attributes:
       mode: `train_and_eval`, `train`, `eval`, `predict`, `convert` or `summary`.
-      given: the fields of `data` that flags set; what trained weights or the data say fills in the
-        others.
+      model_name: as in `available_models()`; None for the variant that the weights are of, or
+        `efficientnet-b0`.
+      overrides: the fields of `ModelConfig` that were said, `{"dropout_rate": 0.3}`. Image size,
+        resize method and number of classes are said in `data`.
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
       export_dir: where a SavedModel goes at the end of training; None for none.
-      batch_norm_batch_size: examples normalised together under LARS.
       flags_text: the flags as a flagfile, kept beside the results.
     """
 
-    mode: str
-    model: ModelConfig
-    data: DataConfig
-    optimizer: OptimizerConfig
-    train: TrainConfig
-    distribution: DistributionConfig
-    given: frozenset[str] = frozenset()
+    mode: str = "train_and_eval"
+    model_name: str | None = None
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig = TrainConfig()
+    distribution: DistributionConfig = DistributionConfig()
     arguments: tuple[str, ...] = ()
     output_json: str | None = None
     export_dir: str | None = None
-    batch_norm_batch_size: int = 128
     flags_text: str = ""
