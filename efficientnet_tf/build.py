@@ -28,9 +28,11 @@ def build_model(
 
     Args:
       model_name: the original's name, `efficientnet-lite0`.
-      num_classes: width of the classifier; the weights' or the variant's own by default.
+      num_classes: width of the classifier; the weights' or the variant's own by default. With
+        weights of another number of classes the classifier is left new, and a warning says so.
       weights: what `weights.loading.load_weights` takes: None for the original's initialisation, a
-        published set (`imagenet`, `noisy-student`, ...), a TF1 checkpoint or a weights file.
+        published set (`imagenet`, `noisy-student`, ...), a run's folder, a TF1 checkpoint or a
+        file of weights.
       freeze: what keeps its weights in training: `all` (but the classifier), `stem` or
         `blocks<=N` (the stem too), None for nothing.
       freeze_bn: batch norm runs on its moving statistics and trains nothing.
@@ -46,13 +48,11 @@ def build_model(
         if name not in known:
             raise unknown_name("model override", name, known)
     options = {name: overrides.pop(name) for name in _NETWORK_OPTIONS if name in overrides}
-    needed = _needed_by(weights, model_name) if weights is not None else {}
-    if num_classes is not None:
-        needed["num_classes"] = num_classes
-    config = model_config(model_name, **{**needed, **overrides})
-    model = network.build_network(config, **options)
-    if weights is not None:
-        _load(model, weights, model_name)
+    said = overrides if num_classes is None else {**overrides, "num_classes": num_classes}
+    if weights is None:
+        model = network.build_network(model_config(model_name, **said), **options)
+    else:
+        model = _build_with_weights(model_name, weights, said, options)
     if freeze:
         freezing.freeze(model, freeze)
     if freeze_bn:
@@ -60,19 +60,20 @@ def build_model(
     return model
 
 
-def _needed_by(weights: str, model_name: str) -> dict[str, object]:
-    """The fields of `ModelConfig` that some weights were trained with."""
-    from efficientnet_tf.weights.loading import open_source  # TensorFlow, only with weights
+def _build_with_weights(model_name, weights, said, options) -> keras.Model:
+    # TensorFlow reads the files: only a model with weights needs it.
+    from efficientnet_tf.weights.loading import load_opened, open_weights
+    from efficientnet_tf.weights.opened import network_for
+    from efficientnet_tf.weights.warm_start import start_from
 
-    source = open_source(weights, model_name)
-    classes = {"num_classes": source.classes} if source.classes else {}
-    return {**classes, **source.overrides}
-
-
-def _load(model: keras.Model, weights: str, model_name: str) -> None:
-    from efficientnet_tf.weights.loading import load_weights
-
-    load_weights(model, weights, model_name=model_name)
+    opened = open_weights(weights, model_name)
+    config = network_for(opened, model_name, said)
+    model = network.build_network(config, **options)
+    if "num_classes" in said and config.num_classes != opened.classes:
+        start_from(model, opened)
+    else:
+        load_opened(model, opened)
+    return model
 
 
 def feature_extractor(

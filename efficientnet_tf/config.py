@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 # The networks halve the resolution five times.
 MIN_IMAGE_SIZE = 32
+# The network where neither a flag nor weights name one.
+DEFAULT_MODEL = "efficientnet-b0"
 
 
 class UserError(ValueError):

@@ -1,125 +1,96 @@
-"""A run's folder: whose it is, its results, its best checkpoint."""
+"""A run's folder, `model_dir`: whose it is, and small files written so that they are never torn."""
 
 import dataclasses
 import json
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from efficientnet_tf.config import BlockSpec, ModelConfig, UserError
-from efficientnet_tf.weights.formats.tensor_bundle import bundle_files, check_path, folder_files
+from efficientnet_tf.config import ModelConfig, UserError
+from efficientnet_tf.weights.formats.run_checkpoint import (
+    LABELS_FILE,
+    NETWORK_FILE,
+    list_checkpoints,
+    read_description,
+)
+from efficientnet_tf.weights.formats.tensor_bundle import check_path, folder_files
 
-_PARAMS = "model_params.txt"
 # What may differ between two invocations that continue the same run.
 _FREE = {"dropout_rate", "survival_prob", "batch_norm_momentum", "input_size", "resize_method"}
+_ORDER_FILE = "data_order.txt"
 
 
 class RunFolder:
-    """`model_dir` and the files in it, local or in a bucket."""
+    """`model_dir` and the files in it, local or in a bucket.
+
+    Attributes:
+      path: without a slash at its end.
+    """
 
     def __init__(self, path: str):
         self.path = path.rstrip("/")
 
-    def _file(self, name: str) -> str:
+    def file(self, name: str) -> str:
+        """The path of a file in the folder."""
         return f"{self.path}/{name}"
 
-    def _read_json(self, name: str) -> dict | None:
-        if not tf.io.gfile.exists(self._file(name)):
+    def read_text(self, name: str) -> str | None:
+        """The content of a small file, None where there is none."""
+        if not tf.io.gfile.exists(self.file(name)):
             return None
-        with tf.io.gfile.GFile(self._file(name)) as file:
-            return json.load(file)
+        with tf.io.gfile.GFile(self.file(name)) as file:
+            return file.read()
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a small file in one go: under another name first, then renamed."""
         tf.io.gfile.makedirs(self.path)
-        with tf.io.gfile.GFile(self._file(f"{name}.tmp"), "w") as file:
+        with tf.io.gfile.GFile(self.file(f"{name}.tmp"), "w") as file:
             file.write(text)
-        tf.io.gfile.rename(self._file(f"{name}.tmp"), self._file(name), overwrite=True)
+        tf.io.gfile.rename(self.file(f"{name}.tmp"), self.file(name), overwrite=True)
 
-    def check(self, model: ModelConfig) -> None:
+    def check(self, network: ModelConfig) -> None:
         """Refuses a folder that holds the run of another network, or could not be read again.
 
         Raises:
           UserError: with what differs; nothing has been written.
         """
         check_path(self.path)
-        wanted = json.loads(json.dumps(dataclasses.asdict(model)))
-        try:
-            found = self._read_json(_PARAMS)
-        except ValueError:
-            raise UserError(f"{self._file(_PARAMS)} is damaged; use another --model_dir") from None
+        found = read_description(self.path)
         if found is None:
             if any(name.endswith(".index") for name in folder_files(self.path)):
                 raise UserError(
                     f"--model_dir={self.path} holds checkpoints of another program; use another"
                 )
             return
-        for name, value in wanted.items():
-            if name not in _FREE and found.get(name, value) != value:
-                was, now = (
-                    json.dumps(v) if name != "blocks" else "…" for v in (found[name], value)
-                )
+        for name, now in vars(network).items():
+            was = getattr(found.network, name)
+            if name not in _FREE and was != now:
+                was, now = ("…" if name == "blocks" else json.dumps(v) for v in (was, now))
                 raise UserError(
                     f"--model_dir={self.path} belongs to another model: {name} is {was} there, "
                     f"{now} here; use another --model_dir"
                 )
 
-    def read_model(self) -> ModelConfig | None:
-        """The network of the run in this folder, None if there is none.
+    def claim(
+        self, network: ModelConfig, flags_text: str, label_names: Sequence[str] | None, order: int
+    ) -> None:
+        """Writes down what this run is: the network, the flags, the classes, the order of data.
 
-        Raises:
-          UserError: what is written down about it is damaged.
+        Args:
+          order: the version of the rule that shuffles the training data; see `data_order`.
         """
-        try:
-            if not (fields := self._read_json(_PARAMS)):
-                return None
-            fields["blocks"] = tuple(BlockSpec(**block) for block in fields["blocks"])
-            rgb = {name: tuple(fields[name]) for name in ("mean_rgb", "stddev_rgb")}
-            return ModelConfig(**{**fields, **rgb})
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise UserError(f"{self._file(_PARAMS)} is damaged: not a model's fields") from None
-
-    def read_labels(self) -> list[str] | None:
-        """The names of the run's classes, None if they have none."""
-        return self._read_json("labels.json")
-
-    def claim(self, model: ModelConfig, flags_text: str, label_names: list[str] | None) -> None:
-        """Writes down what this run is: the network, the flags, the classes."""
-        self.write_text(_PARAMS, json.dumps(dataclasses.asdict(model), indent=1) + "\n")
+        self.write_text(NETWORK_FILE, json.dumps(dataclasses.asdict(network), indent=1) + "\n")
         self.write_text("flags.txt", flags_text)
+        self.write_text(_ORDER_FILE, f"{order}\n")
         if label_names:
-            self.write_text("labels.json", json.dumps(label_names, indent=0) + "\n")
+            self.write_text(LABELS_FILE, json.dumps(list(label_names), indent=0) + "\n")
 
-    def evaluated_steps(self) -> set[int]:
-        """The steps that `eval.jsonl` has a result of."""
-        path = self._file("eval.jsonl")
-        if not tf.io.gfile.exists(path):
-            return set()
-        with tf.io.gfile.GFile(path) as file:
-            return {json.loads(line)["step"] for line in file.read().splitlines() if line}
+    def data_order(self) -> int | None:
+        """The version of the shuffling rule the run began with, None for a new run.
 
-    def append_result(self, result: dict) -> None:
-        """Adds a line to `eval.jsonl`."""
-        tf.io.gfile.makedirs(self.path)
-        with tf.io.gfile.GFile(self._file("eval.jsonl"), "a") as file:
-            file.write(json.dumps(result) + "\n")
-
-    def archive(self, prefix: str, result: dict) -> bool:
-        """Copies a checkpoint to `archive/` if its top-1 is the best so far; whether it was.
-
-        The new files are complete before `archive/best.json` points at them, and only then the
-        ones before are deleted.
+        Runs from before versions were written down have the first.
         """
-        best = self._read_json("archive/best.json")
-        if best and best["top_1_accuracy"] >= result["top_1_accuracy"]:
-            return False
-        tf.io.gfile.makedirs(self._file("archive"))
-        name = prefix.rsplit("/", 1)[-1]
-        for path in bundle_files(prefix):
-            target = self._file(f"archive/{path.rsplit('/', 1)[-1]}")
-            tf.io.gfile.copy(path, target, overwrite=True)
-        self.write_text("archive/best.json", json.dumps({**result, "checkpoint": name}) + "\n")
-        self.write_text("archive/checkpoint", f'model_checkpoint_path: "{name}"\n')
-        if best and best["checkpoint"] != name:
-            for path in bundle_files(self._file(f"archive/{best['checkpoint']}")):
-                tf.io.gfile.remove(path)
-        return True
+        text = self.read_text(_ORDER_FILE)
+        if text is not None:
+            return int(text)
+        return 1 if list_checkpoints(self.path) else None

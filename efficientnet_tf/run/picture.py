@@ -1,4 +1,4 @@
-"""Pictures of pictures: image grids with captions, as arrays for TensorBoard or a PNG."""
+"""Grids of images with a caption below each, as arrays for TensorBoard or a PNG file."""
 
 from collections.abc import Sequence
 

@@ -1,36 +1,16 @@
 """Checkpoints of a run: saved by step, found again without trusting the `checkpoint` file."""
 
-import re
-
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.weights.assignment import assign, listing
-from efficientnet_tf.weights.formats.run_checkpoint import RunCheckpoint
+from efficientnet_tf.weights.assignment import listing
+from efficientnet_tf.weights.formats.run_checkpoint import (
+    RunCheckpoint,
+    checkpoint_step,
+    list_checkpoints,
+)
 from efficientnet_tf.weights.formats.tensor_bundle import bundle_files, folder_files
 
-_NAME = re.compile(r"ckpt-(\d+)")
-
-
-def find_checkpoints(directory: str) -> list[str]:
-    """Prefixes of the run's checkpoints in `directory`, newest first.
-
-    The directory is scanned: TensorFlow's `checkpoint` file may be lost or empty, and TensorFlow
-    would then start again at step 0 and overwrite the run.
-    """
-    names = [n.removesuffix(".index") for n in folder_files(directory) if n.endswith(".index")]
-    prefixes = [f"{directory.rstrip('/')}/{name}" for name in names if _NAME.fullmatch(name)]
-    return sorted(prefixes, key=checkpoint_step, reverse=True)
-
-
-def is_checkpoint_name(name: str) -> bool:
-    """Whether a run may call a checkpoint so."""
-    return bool(_NAME.fullmatch(name))
-
-
-def checkpoint_step(prefix: str) -> int:
-    """The step in a checkpoint's name."""
-    return int(_NAME.fullmatch(prefix.rpartition("/")[2])[1])
 
 
 class RunCheckpoints:
@@ -59,7 +39,7 @@ class RunCheckpoints:
         """Writes the checkpoint of `step` and returns its prefix."""
         prefix = self._manager.save(checkpoint_number=step)
         # The manager forgets what it does not find in the `checkpoint` file.
-        for old in find_checkpoints(self.directory)[self._max_to_keep :]:
+        for old in list_checkpoints(self.directory)[self._max_to_keep :]:
             for path in bundle_files(old):
                 tf.io.gfile.remove(path)
         return prefix
@@ -70,7 +50,7 @@ class RunCheckpoints:
         Raises:
           UserError: the checkpoint is of another network or recipe, or none can be read.
         """
-        prefixes = find_checkpoints(self.directory)
+        prefixes = list_checkpoints(self.directory)
         for prefix in prefixes:
             try:
                 shapes = RunCheckpoint(prefix).shapes
@@ -129,14 +109,3 @@ def _drop_invalid_state_file(directory):
         tf.train.get_checkpoint_state(directory)
     except ValueError:
         tf.io.gfile.remove(f"{directory}/checkpoint")
-
-
-def load_run_weights(model, prefix: str, ema: bool = True) -> str:
-    """Sets a model's weights from a run's checkpoint; `"ema"` or `"raw"`, which ones it took.
-
-    Raises:
-      UserError: there is no such checkpoint, it is damaged or of another network; nothing is set.
-    """
-    checkpoint = RunCheckpoint(prefix)
-    assign(model, checkpoint.source(ema).read(model), prefix)
-    return checkpoint.kind(ema)

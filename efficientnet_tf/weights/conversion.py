@@ -1,6 +1,8 @@
 """From any format of weights to any that others read."""
 
+import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -11,15 +13,30 @@ import keras
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import ModelConfig, UserError
 from efficientnet_tf.nn.network import build_network
-from efficientnet_tf.weights.assignment import assign, collect
+from efficientnet_tf.weights.assignment import collect
+from efficientnet_tf.weights.description import Description
+from efficientnet_tf.weights.formats.keras_files import write_h5, write_keras
 from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint
 from efficientnet_tf.weights.formats.torch_files import write_safetensors
 from efficientnet_tf.weights.formats.torch_state import stages_of_config, to_torch
-from efficientnet_tf.weights.loading import open_source
+from efficientnet_tf.weights.loading import load_opened, open_weights
+from efficientnet_tf.weights.opened import network_for
+
+_log = logging.getLogger(__name__)
+
+# What a network computes and no shape of its variables tells.
+_UNTOLD_BY_SHAPES = (
+    "mean_rgb",
+    "stddev_rgb",
+    "padding",
+    "batch_norm_epsilon",
+    "input_size",
+    "resize_method",
+)
 
 
 def convert(
-    model_name: str,
+    model_name: str | None,
     source: str | Path,
     target: str | Path,
     *,
@@ -29,11 +46,14 @@ def convert(
 ) -> ModelConfig:
     """Reads `source`, whatever `load_weights` reads, and writes it to `target`.
 
+    `.keras`, `.weights.h5` and `.safetensors` files keep the network's settings and the names of
+    its classes. A TF1 checkpoint cannot; a warning says what it loses.
+
     Args:
-      model_name: the variant that the weights are for.
+      model_name: the variant that the weights are for, None for what the source says.
       target: told by its suffix: `.keras` (the network with its preprocessing), `.weights.h5`,
-        `.safetensors` (timm's names); anything else is a TF1 checkpoint, a directory or a prefix
-        that ends in `.ckpt`.
+        `.safetensors` (timm's names), or a TF1 checkpoint: a directory, or a prefix that ends in
+        `.ckpt`.
       ema: take the moving averages of a training checkpoint, False for the raw weights.
       overrides: fields of `ModelConfig`; they win over what the source says it needs.
 
@@ -44,32 +64,57 @@ def convert(
       UserError: as `load_weights`; or a target that has no place for this network.
     """
     target = Path(target)
-    if target.suffix in (".h5", ".pth", ".pt", ".bin") and not _is_weights_h5(target):
-        raise UserError(f"{target}: write .keras, .weights.h5, .safetensors or a TF1 checkpoint")
-    opened = open_source(source, model_name, ema, safe_mode)
-    classes = {"num_classes": opened.classes} if opened.classes else {}
-    config = model_config(model_name, **{**opened.overrides, **classes, **overrides})
-    model = build_network(config, include_top=opened.classes is not None)
-    assign(model, opened.read(model), opened.where)
-    write_weights(model, config, target)
+    _check_target(target)
+    weights = open_weights(source, model_name, ema, safe_mode)
+    config = network_for(weights, model_name, overrides)
+    model = build_network(config, include_top=weights.classes is not None)
+    load_opened(model, weights)
+    description = Description(config, weights.label_names, weights.step, weights.kind)
+    write_weights(model, description, target)
     return config
+
+
+def write_weights(model: keras.Model, description: Description, target: Path) -> None:
+    """Writes a network's weights; `target` is told by its suffix, as in `convert`."""
+    if target.suffix == ".keras":
+        _replace(target, lambda path: write_keras(model, path, description))
+    elif _is_weights_h5(target):
+        _replace(target, lambda path: write_h5(model, path, description))
+    elif target.suffix == ".safetensors":
+        state = to_torch(collect(model), stages_of_config(description.network))
+        _replace(target, partial(write_safetensors, state, description=description))
+    else:
+        network = description.network
+        save_tf1_checkpoint(model, target, scope=network.name, global_step=description.step)
+        if lost := _lost_in_tf1(description):
+            _log.warning("%s: a TF1 checkpoint cannot hold %s", target, ", ".join(lost))
+
+
+def _check_target(target: Path) -> None:
+    """Refuses a file of a format that is not written here, `.tflite` for instance."""
+    is_tf1 = target.is_dir() or not re.fullmatch(r"\.[a-z]\w*", target.suffix)
+    written = (".keras", ".safetensors", ".ckpt")
+    if not (is_tf1 or target.suffix in written or _is_weights_h5(target)):
+        raise UserError(
+            f"{target}: write .keras, .weights.h5, .safetensors or a TF1 checkpoint (a folder, or "
+            "a name that ends in .ckpt)"
+        )
 
 
 def _is_weights_h5(path: Path) -> bool:
     return path.name.endswith(".weights.h5")
 
 
-def write_weights(model: keras.Model, config: ModelConfig, target: Path) -> None:
-    """Writes a network's weights; `target` is told by its suffix, as in `convert`."""
-    if target.suffix == ".keras":
-        _replace(target, model.save)
-    elif _is_weights_h5(target):
-        _replace(target, model.save_weights)
-    elif target.suffix == ".safetensors":
-        state = to_torch(collect(model), stages_of_config(config))
-        _replace(target, partial(write_safetensors, state))
-    else:
-        save_tf1_checkpoint(model, target, scope=config.name)
+def _lost_in_tf1(description: Description) -> list[str]:
+    """What the one who loads the checkpoint by the variant's name alone would not know."""
+    network = description.network
+    own = model_config(network.name)
+    lost = [
+        f"{name}={getattr(network, name)}"
+        for name in _UNTOLD_BY_SHAPES
+        if getattr(network, name) != getattr(own, name)
+    ]
+    return lost + (["the names of the classes"] if description.label_names else [])
 
 
 def _replace(target: Path, write: Callable[[Path], None]) -> None:

@@ -17,9 +17,9 @@ from efficientnet_tf.weights.assignment import (
     drop_background,
     listing,
 )
-from efficientnet_tf.weights.loading import open_source
+from efficientnet_tf.weights.loading import open_weights
 from efficientnet_tf.weights.naming import checkpoint_variables
-from efficientnet_tf.weights.opened import Source, check_settings
+from efficientnet_tf.weights.opened import OpenedWeights, check_settings
 
 _log = logging.getLogger(__name__)
 
@@ -69,11 +69,11 @@ def warm_start(
     Raises:
       UserError: the rest of the network differs; nothing is loaded then.
     """
-    opened = open_source(source, model_name or model.name, ema)
+    opened = open_weights(source, model_name or model.name, ema)
     return start_from(model, opened, skip_classifier)
 
 
-def start_from(model: keras.Model, opened: Source, skip_classifier: bool = False) -> Report:
+def start_from(model: keras.Model, opened: OpenedWeights, skip_classifier: bool = False) -> Report:
     """`warm_start` from what is already open."""
     check_settings(model, opened)
     held = opened.read(model)
@@ -92,7 +92,13 @@ def start_from(model: keras.Model, opened: Source, skip_classifier: bool = False
         missing=tuple(name for name in variables if name not in held),
         label_shift=label_shift,
     )
-    _log.info("warm start: %s", report)
+    if report.skipped and not skip_classifier:
+        _log.warning(
+            "%s: its classifier of %d classes is left out; the one of %d classes is new",
+            opened.where,
+            _classes(held),
+            classifier_width(model),
+        )
     return report
 
 

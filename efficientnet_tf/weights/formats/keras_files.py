@@ -1,6 +1,7 @@
 """Keras' own files: `.keras`, `.weights.h5` and the older `.h5`, of our networks and of others."""
 
 import re
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -9,43 +10,91 @@ import numpy as np
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.assignment import Weights, classifier_width, collect
+from efficientnet_tf.weights.description import KEY, Description
 from efficientnet_tf.weights.formats import keras_applications
 from efficientnet_tf.weights.naming import checkpoint_variables, layer_roles
-from efficientnet_tf.weights.opened import Source, model_settings
+from efficientnet_tf.weights.opened import OpenedWeights, model_settings, variant_called
 
 # How Keras calls the stem, or head, of our networks in a `.weights.h5`.
 _OURS = re.compile(r"(?:.*/)?layers/conv_batch_norm/.*")
 _OUR_CLASSIFIER = re.compile(r"(?:.*/)?layers/dense/vars/1")
+_MAX_DESCRIPTION_BYTES = 16 << 20  # the names of 21,843 classes are less than one megabyte
 
 
-def open_keras(path: Path, safe_mode: bool = True) -> Source:
+def open_keras(path: Path, safe_mode: bool = True) -> OpenedWeights:
     """A `.keras` file: a network of ours, or of `keras.applications`, with its weights.
+
+    One that `write_keras` wrote knows everything about its network. One that `model.save` wrote
+    knows what the model does: its variant if that is its name, and its input size.
 
     Args:
       safe_mode: refuse a file that carries Python code, as Keras does by default.
     """
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=safe_mode)
+        description = _description_in_zip(path)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{path}: not a readable .keras file ({_first_line(error)})") from None
-    if "stem/conv2d/kernel" in checkpoint_variables(model):
-        settings = model_settings(model)
-        return Source(str(path), classifier_width(model), lambda _: collect(model), settings)
-    values = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
-    return _applications(path, values)
+    if "stem/conv2d/kernel" not in checkpoint_variables(model):
+        values = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
+        return _applications(path, values)
+
+    def read(_):
+        return collect(model)
+
+    classes = classifier_width(model)
+    if description:
+        return OpenedWeights.described(str(path), read, classes, description)
+    needs, height = model_settings(model), model.input_shape[1]
+    if height and height == model.input_shape[2]:
+        needs["input_size"] = height
+    return OpenedWeights(str(path), read, classes, needs, variant_called(model.name))
 
 
-def open_h5(path: Path) -> Source:
+def write_keras(model: keras.Model, path: Path, description: Description) -> None:
+    """A `.keras` file; the description is one more member of its archive, which Keras ignores."""
+    model.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(KEY, description.to_json())
+
+
+def _description_in_zip(path: Path) -> Description | None:
+    with zipfile.ZipFile(path) as archive:
+        if KEY not in archive.namelist():
+            return None
+        if archive.getinfo(KEY).file_size > _MAX_DESCRIPTION_BYTES:
+            raise UserError(f"{path}: its {KEY} is larger than any description")
+        return Description.from_json(archive.read(KEY), f"{path}: {KEY}")
+
+
+def open_h5(path: Path) -> OpenedWeights:
     """A `.weights.h5` or `.h5` file of a network of ours or of `keras.applications`."""
     try:
         values = _datasets(path)
     except OSError as error:
         raise UserError(f"{path}: not a readable HDF5 file ({_first_line(error)})") from None
-    if any(_OURS.fullmatch(name) for name in values):
-        widths = [v.shape[0] for name, v in values.items() if _OUR_CLASSIFIER.fullmatch(name)]
-        classes = widths[0] if widths else None
-        return Source(str(path), classes, lambda model: _by_attribute(values, model))
-    return _applications(path, values)
+    text = values.pop(KEY, None)
+    if not any(_OURS.fullmatch(name) for name in values):
+        return _applications(path, values)
+    widths = [v.shape[0] for name, v in values.items() if _OUR_CLASSIFIER.fullmatch(name)]
+    classes = widths[0] if widths else None
+
+    def read(model):
+        return _by_attribute(values, model)
+
+    if text is None:
+        return OpenedWeights(str(path), read, classes)
+    description = Description.from_json(text, f"{path}: {KEY}")
+    return OpenedWeights.described(str(path), read, classes, description)
+
+
+def write_h5(model: keras.Model, path: Path, description: Description) -> None:
+    """A `.weights.h5` file; the description is one more string in it, which Keras ignores."""
+    model.save_weights(path)
+    with h5py.File(path, "a") as file:
+        file[KEY] = description.to_json()
 
 
 def _datasets(path: Path) -> dict[str, np.ndarray]:
@@ -65,16 +114,16 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
-def _applications(path: Path, values: dict[str, np.ndarray]) -> Source:
+def _applications(path: Path, values: dict[str, np.ndarray]) -> OpenedWeights:
     read = keras_applications.by_class_count
     if keras_applications.is_named(values):
         read = keras_applications.by_layer_name
     elif not any("layers/depthwise_conv2d/" in name for name in values):
         raise UserError(f"{path}: not the weights of an EfficientNet (no stem in it)")
-    return Source(
+    return OpenedWeights(
         str(path),
-        keras_applications.classifier_width(values),
         lambda model: read(values, layer_roles(checkpoint_variables(model))),
+        keras_applications.classifier_width(values),
         keras_applications.normalization(values),
     )
 

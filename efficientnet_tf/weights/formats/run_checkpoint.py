@@ -1,21 +1,126 @@
-"""The weights in a checkpoint of a run of ours, by the original's names."""
+"""A run of this package as a source of weights: its folder, or one of its checkpoints.
+
+A run's folder holds checkpoints `ckpt-<step>`, `model_params.txt` with the network's fields and
+`labels.json` with the names of the classes. Its `archive/` holds a copy of the best checkpoint.
+"""
 
 import re
+from dataclasses import replace
 
 import keras
+import tensorflow as tf
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.assignment import CLASSIFIER, Weights
-from efficientnet_tf.weights.formats.tensor_bundle import TensorBundle
+from efficientnet_tf.weights.description import (
+    Description,
+    label_names_from,
+    network_from_json,
+    parsed,
+)
+from efficientnet_tf.weights.formats.tensor_bundle import TensorBundle, bundle_files, folder_files
 from efficientnet_tf.weights.naming import checkpoint_variables
-from efficientnet_tf.weights.opened import Source
+from efficientnet_tf.weights.opened import OpenedWeights
 
+NETWORK_FILE, LABELS_FILE = "model_params.txt", "labels.json"
+
+_NAME = re.compile(r"ckpt-(\d+)")
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _CLASSIFIER_PATHS = ("predictions/kernel", "predictions/bias")
 
 
+def list_checkpoints(directory: str) -> list[str]:
+    """Prefixes of the run's checkpoints in `directory`, newest first.
+
+    The directory is scanned: TensorFlow's `checkpoint` file may be lost or empty, and TensorFlow
+    would then start again at step 0 and overwrite the run.
+    """
+    names = [n.removesuffix(".index") for n in folder_files(directory) if n.endswith(".index")]
+    prefixes = [f"{directory.rstrip('/')}/{name}" for name in names if _NAME.fullmatch(name)]
+    return sorted(prefixes, key=checkpoint_step, reverse=True)
+
+
+def checkpoint_step(prefix: str) -> int:
+    """The step in a checkpoint's name."""
+    return int(_NAME.fullmatch(prefix.rpartition("/")[2])[1])
+
+
+def find_run(path: str) -> str | None:
+    """The checkpoint of a run that `path` means, None if it means no run.
+
+    Args:
+      path: a run's folder or its `archive/`, for the newest checkpoint; or a prefix, or an `.index`
+        file.
+    """
+    if prefixes := list_checkpoints(path):
+        return prefixes[0]
+    prefix = path.removesuffix(".index")
+    is_named = _NAME.fullmatch(prefix.rpartition("/")[2])
+    return prefix if is_named and bundle_files(prefix) else None
+
+
+def open_run(prefix: str, ema: bool = True) -> OpenedWeights:
+    """The weights of one checkpoint, with what the run's folder says about them.
+
+    Args:
+      prefix: as `find_run` returns it.
+      ema: the moving averages where the run has them, False for the raw weights.
+
+    Raises:
+      UserError: no such checkpoint; it or its description is damaged.
+    """
+    checkpoint = RunCheckpoint(prefix)
+    kind, classes = checkpoint.kind(ema), checkpoint.classes
+    description = read_description(prefix.rpartition("/")[0] or ".")
+    step = checkpoint_step(prefix)
+    if description is None:
+        return OpenedWeights(prefix, checkpoint.reader(kind), classes=classes, step=step, kind=kind)
+    described = replace(description, step=step, kind=kind)
+    return OpenedWeights.described(prefix, checkpoint.reader(kind), classes, described)
+
+
+def open_newest_run(folder: str, ema: bool = True) -> OpenedWeights:
+    """`open_run` of the newest checkpoint in a folder whose index can be read.
+
+    Raises:
+      UserError: none can.
+    """
+    prefixes = list_checkpoints(folder)
+    for prefix in prefixes:
+        try:
+            return open_run(prefix, ema)
+        except UserError:
+            if prefix == prefixes[-1]:
+                raise
+    raise UserError(f"{folder}: no checkpoint of a run there")
+
+
+def read_description(folder: str) -> Description | None:
+    """What the files of a run's folder say about it, None where there is none.
+
+    `archive/` has no description of its own; the folder above has.
+
+    Raises:
+      UserError: one of the files is damaged.
+    """
+    path = f"{folder}/{NETWORK_FILE}"
+    if not tf.io.gfile.exists(path):
+        above = folder.removesuffix("/archive")
+        return read_description(above) if above != folder else None
+    network = network_from_json(_read(path), path)
+    labels = f"{folder}/{LABELS_FILE}"
+    if not tf.io.gfile.exists(labels):
+        return Description(network)
+    return Description(network, label_names_from(parsed(_read(labels), labels), labels))
+
+
+def _read(path: str) -> str:
+    with tf.io.gfile.GFile(path) as file:
+        return file.read()
+
+
 class RunCheckpoint:
-    """A checkpoint that `train.checkpoint` wrote.
+    """The variables of a checkpoint of a run, by the paths of Keras.
 
     Attributes:
       prefix: where it lies.
@@ -32,17 +137,19 @@ class RunCheckpoint:
         self._keys.pop("save_counter", None)
         self.shapes = {name: self._bundle.shapes[key] for name, key in self._keys.items()}
 
+    @property
+    def classes(self) -> int | None:
+        """Width of the classifier, None without one."""
+        bias = self.shapes.get(f"model/{_CLASSIFIER_PATHS[1]}")
+        return bias[0] if bias else None
+
     def kind(self, ema: bool = True) -> str:
         """Which weights there are to take: `"ema"`, or `"raw"` without an average or wish."""
         return "ema" if ema and any(name.startswith("ema/") for name in self.shapes) else "raw"
 
-    def source(self, ema: bool = True, overrides: dict[str, object] | None = None) -> Source:
-        """The weights as what every format is opened as.
-
-        Args:
-          overrides: fields of `ModelConfig` that the run was trained with.
-        """
-        part = "ema/" if self.kind(ema) == "ema" else "model/"
+    def reader(self, kind: str):
+        """The function from a model to the weights by the original's names; see `OpenedWeights`."""
+        part = {"ema": "ema/", "raw": "model/"}[kind]
         keys = {n.removeprefix(part): k for n, k in self._keys.items() if n.startswith(part)}
         if not keys:
             raise UserError(f"{self.prefix}: not a checkpoint of a run of this program")
@@ -52,8 +159,7 @@ class RunCheckpoint:
             names.update(zip(_CLASSIFIER_PATHS, CLASSIFIER, strict=True))  # a model may lack it
             return {names.get(path, path): self._bundle.read(key) for path, key in keys.items()}
 
-        bias = self.shapes.get(part + _CLASSIFIER_PATHS[1])
-        return Source(self.prefix, bias[0] if bias else None, read, overrides or {})
+        return read
 
 
 def _unescaped(key: str) -> str:

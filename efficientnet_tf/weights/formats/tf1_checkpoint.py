@@ -15,13 +15,14 @@ import tensorflow as tf
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.assignment import CLASSIFIER, Weights, assign
 from efficientnet_tf.weights.formats.tensor_bundle import TensorBundle, folder_files
+from efficientnet_tf.weights.opened import OpenedWeights, variant_called
 
 EMA_SUFFIX = "/ExponentialMovingAverage"
 _SLOTS = re.compile(r"/(RMSProp(_1)?|Momentum|LARSOptimizer)$")
 _STEM = "stem/conv2d/kernel"
 
 
-def find_checkpoint(path: str) -> str:
+def checkpoint_prefix(path: str) -> str:
     """The checkpoint prefix meant by `path`, itself a prefix, an `.index` file or a directory.
 
     All of them may be URLs that TensorFlow reads, such as `gs://`.
@@ -56,7 +57,7 @@ class TF1Checkpoint:
     """
 
     def __init__(self, path: str):
-        self.prefix = find_checkpoint(path)
+        self.prefix = checkpoint_prefix(path)
         self._bundle = TensorBundle(self.prefix)
         shapes = self._bundle.shapes
         stems = [name.removesuffix(EMA_SUFFIX) for name in shapes if f"/{_STEM}" in f"/{name}"]
@@ -96,6 +97,19 @@ class TF1Checkpoint:
             raise UserError(f"{self.prefix} holds moving averages only; load it with ema=True")
         suffix = EMA_SUFFIX if ema and self.has_ema else ""
         return {name: self.read(name + suffix) for name in self.weight_names(suffix)}
+
+
+def open_tf1(path: str, ema: bool = True) -> OpenedWeights:
+    """A TF1 checkpoint. The scope of its variables tells the variant, where it is one's name."""
+    checkpoint = TF1Checkpoint(path)
+    return OpenedWeights(
+        checkpoint.prefix,
+        lambda _: checkpoint.read_all(ema),
+        classes=checkpoint.classes,
+        model_name=variant_called(checkpoint.scope.strip("/")),
+        step=checkpoint.step,
+        kind="ema" if ema and checkpoint.has_ema else "raw",
+    )
 
 
 def _canonical(name: str, scope: str) -> str:

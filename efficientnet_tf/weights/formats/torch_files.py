@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from efficientnet_tf.config import UserError
+from efficientnet_tf.config import ModelConfig, UserError
+from efficientnet_tf.weights.description import KEY, Description
 from efficientnet_tf.weights.formats.torch_state import from_torch, library_of
 from efficientnet_tf.weights.naming import checkpoint_variables
-from efficientnet_tf.weights.opened import Source
+from efficientnet_tf.weights.opened import OpenedWeights
 
 _log = logging.getLogger(__name__)
 
@@ -18,20 +19,18 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 # Where training scripts keep the weights inside of what they save; averages first.
 _AVERAGES, _RAW = ("state_dict_ema", "model_ema"), ("state_dict", "model")
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
-_IMAGENET = {
-    "mean_rgb": (0.485 * 255, 0.456 * 255, 0.406 * 255),
-    "stddev_rgb": (0.229 * 255, 0.224 * 255, 0.225 * 255),
-}
+_IMAGENET = {"mean_rgb": ModelConfig.mean_rgb, "stddev_rgb": ModelConfig.stddev_rgb}
 _CENTRED = {"mean_rgb": (127.5,) * 3, "stddev_rgb": (127.5,) * 3}
 
 
-def open_torch(path: Path, ema: bool = True) -> Source:
+def open_torch(path: Path, ema: bool = True) -> OpenedWeights:
     """A file of timm's or torchvision's EfficientNets.
 
-    A `config.json` beside it, as on model hubs, or else the file's name tells timm's `tf_*`
-    networks from those with PyTorch's padding and epsilon.
+    A file that `write_safetensors` wrote says what its network is. For others a `config.json`
+    beside it, as on model hubs, or else the file's name tells timm's `tf_*` networks from those
+    with PyTorch's padding and epsilon.
     """
-    state = _read(path, ema)
+    state, description = _read(path, ema), _description(path)
     library = library_of(state)
     if library is None:
         raise UserError(f"{path}: not an EfficientNet of timm or torchvision, by its names")
@@ -41,21 +40,38 @@ def open_torch(path: Path, ema: bool = True) -> Source:
         shapes = {n: tuple(v.shape) for n, v in checkpoint_variables(model).items()}
         return from_torch(state, shapes)
 
-    overrides = _timm_settings(path) if library == "timm" else _torchvision_settings(state)
-    return Source(str(path), biases[0].shape[0] if biases else None, read, overrides)
+    classes = biases[0].shape[0] if biases else None
+    if description:
+        return OpenedWeights.described(str(path), read, classes, description)
+    needs = _timm_settings(path) if library == "timm" else _torchvision_settings(state)
+    return OpenedWeights(str(path), read, classes, needs)
 
 
-def write_safetensors(state: Mapping[str, np.ndarray], path: Path) -> None:
-    """Writes a state dictionary, as `torch_state.to_torch` makes it."""
+def write_safetensors(
+    state: Mapping[str, np.ndarray], path: Path, description: Description
+) -> None:
+    """Writes a state dictionary, as `torch_state.to_torch` makes it, and the description with it.
+
+    The metadata of the format hold it; timm and torchvision ignore what they do not know there.
+    """
     # The format keeps bytes as they lie: a transposed view would be written in its old order.
     contiguous = {name: np.ascontiguousarray(value) for name, value in state.items()}
-    _safetensors().save_file(contiguous, path)
+    metadata = {"format": "pt", KEY: description.to_json()}
+    _safetensors().numpy.save_file(contiguous, path, metadata)
+
+
+def _description(path: Path) -> Description | None:
+    if path.suffix != ".safetensors":
+        return None
+    with _safetensors().safe_open(path, framework="numpy") as file:
+        text = (file.metadata() or {}).get(KEY)
+    return Description.from_json(text, f"{path}: {KEY}") if text else None
 
 
 def _read(path: Path, ema: bool) -> dict[str, np.ndarray]:
     if path.suffix == ".safetensors":
         try:
-            state = _safetensors().load_file(path)
+            state = _safetensors().numpy.load_file(path)
         except UserError:
             raise
         except Exception as error:  # the package has error types of its own, in Rust
@@ -70,10 +86,11 @@ def _read(path: Path, ema: bool) -> dict[str, np.ndarray]:
 
 def _safetensors():
     try:
+        import safetensors
         import safetensors.numpy
     except ImportError:
         raise UserError("reading .safetensors needs: pip install safetensors") from None
-    return safetensors.numpy
+    return safetensors
 
 
 def _unpickled(path: Path, ema: bool) -> dict[str, np.ndarray]:

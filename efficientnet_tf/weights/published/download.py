@@ -17,7 +17,7 @@ import keras
 from efficientnet_tf.arch import cost
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
-from efficientnet_tf.weights.formats.tf1_checkpoint import find_checkpoint
+from efficientnet_tf.weights.formats.tf1_checkpoint import checkpoint_prefix
 from efficientnet_tf.weights.published.archive import extract_checkpoint
 from efficientnet_tf.weights.published.table import BASE_URL, Preset
 
@@ -54,7 +54,7 @@ def fetch(preset: Preset, cache_dir: str | None = None, base_url: str = BASE_URL
     """
     folder = Path(cache_dir or cache_directory(), *preset.archive.split("/"))
     if folder.is_dir():
-        return find_checkpoint(str(folder))
+        return checkpoint_prefix(str(folder))
     archive = folder.with_name(f"{folder.name}.tar.gz")
     limit = max_archive_bytes(preset.model_name)
     placed = archive.exists()  # by hand, on a machine without network
@@ -67,7 +67,7 @@ def fetch(preset: Preset, cache_dir: str | None = None, base_url: str = BASE_URL
     finally:
         if not placed:
             archive.unlink()
-    return find_checkpoint(str(folder))
+    return checkpoint_prefix(str(folder))
 
 
 def _record(archive: Path) -> Path:

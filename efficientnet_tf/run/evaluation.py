@@ -1,0 +1,113 @@
+"""Evaluations of a run, and everywhere that their results are written."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+from efficientnet_tf.run.polling import next_checkpoint
+from efficientnet_tf.run.results import append_result, archive_if_best, evaluated_steps
+from efficientnet_tf.run.session import Session, explained
+from efficientnet_tf.run.training import Training
+from efficientnet_tf.train.agreement import chief_value
+from efficientnet_tf.train.ema import ExponentialMovingAverage
+from efficientnet_tf.train.evaluator import Evaluation, Evaluator
+from efficientnet_tf.weights.formats.run_checkpoint import (
+    checkpoint_step,
+    list_checkpoints,
+    open_run,
+)
+from efficientnet_tf.weights.loading import load_opened
+from efficientnet_tf.weights.opened import OpenedWeights
+
+
+def train_and_evaluate(training: Training) -> Iterator[dict]:
+    """Trains to the end and yields the result of each evaluation on the way.
+
+    An evaluation that is missing where the run stands, because it was stopped before, comes first.
+    """
+    session, evaluator = training.session, training.session.evaluator()
+    if _is_evaluation_missing(training):
+        yield _evaluate_now(session, evaluator, training.start, training.ema)
+    for step in training.segments():
+        yield _evaluate_now(session, evaluator, step, training.ema)
+
+
+def averaged(ema: ExponentialMovingAverage | None):
+    """A context in which the model has its averaged weights, if the run keeps an average."""
+    return ema.applied() if ema else contextlib.nullcontext()
+
+
+def evaluate(session: Session) -> Iterator[dict]:
+    """Evaluates `session.start`, and a run's later checkpoints within `eval_timeout` of each other.
+
+    The last one evaluated is that of `train_steps`, if it comes.
+    """
+    evaluator, weights = session.evaluator(), session.start.weights
+    while weights:
+        load_opened(session.model, weights)
+        with explained(session.source):
+            evaluation = evaluator.evaluate()
+        yield _record(session, weights.step, weights.kind, evaluation, session.start.is_own)
+        weights = _next_weights(session, weights) if session.start.is_own else None
+
+
+def _next_weights(session: Session, done: OpenedWeights) -> OpenedWeights | None:
+    train = session.config.train
+    if done.step >= train.train_steps:
+        return None
+    timeout = train.eval_timeout or 0
+    prefix = next_checkpoint(session.strategy, session.folder.path, done.step, timeout)
+    return open_run(prefix) if prefix else None
+
+
+def _is_evaluation_missing(training: Training) -> bool:
+    """Whether the run was saved for an evaluation that never came; all workers follow the chief."""
+    session, start = training.session, training.start
+    train = session.config.train
+    due = start and (start % train.steps_per_eval == 0 or start >= train.train_steps)
+    missing = bool(due) and start not in evaluated_steps(session.folder)
+    return bool(chief_value(session.strategy, int(missing)))
+
+
+def _evaluate_now(session: Session, evaluator: Evaluator, step: int, ema) -> dict:
+    with averaged(ema), explained(session.source):
+        evaluation = evaluator.evaluate()
+    return _record(session, step, "ema" if ema else "raw", evaluation, is_own=True)
+
+
+def _record(session: Session, step: int, kind: str, evaluation: Evaluation, is_own: bool) -> dict:
+    """Keeps and prints an evaluation; returns it as the JSON object of `eval.jsonl`."""
+    result = {"step": step, **dataclasses.asdict(evaluation), "weights": kind}
+    del result["images_per_second"]
+    is_best = False
+    if session.is_chief and session.folder:
+        append_result(session.folder, result)
+        _summarise(session, step, evaluation)
+        is_best = is_own and _archive(session, step, result)
+    session.say(
+        f"step {step}: top-1 {evaluation.top_1_accuracy:.2%}, top-5 "
+        f"{evaluation.top_5_accuracy:.2%} of {evaluation.num_images} images, loss "
+        f"{evaluation.loss:.4f} ({kind} weights){', best so far' * is_best}"
+    )
+    return result
+
+
+def _summarise(session: Session, step: int, evaluation: Evaluation) -> None:
+    part = "-".join(filter(None, ("eval", session.config.train.eval_name)))
+    scalars = {
+        "accuracy/top_1": evaluation.top_1_accuracy,
+        "accuracy/top_5": evaluation.top_5_accuracy,
+        "loss/cross_entropy": evaluation.loss,
+        "run/images_per_second": evaluation.images_per_second,
+    }
+    session.summaries.scalars(part, step, scalars)
+    session.summaries.flush()
+
+
+def _archive(session: Session, step: int, result: dict) -> bool:
+    """Archives the run's checkpoint of `step` if it is the best on the usual evaluation split."""
+    train = session.config.train
+    prefixes = {checkpoint_step(p): p for p in list_checkpoints(session.folder.path)}
+    if not train.archive_ckpt or train.eval_name or step not in prefixes:
+        return False
+    return archive_if_best(session.folder, prefixes[step], result)

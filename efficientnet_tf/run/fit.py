@@ -1,0 +1,100 @@
+"""Training from Python: everything that `main.py` does, without printing unless asked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from efficientnet_tf import data
+from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.run.evaluation import averaged, train_and_evaluate
+from efficientnet_tf.run.training import Training, prepare_training
+
+Batches = tf.data.Dataset | data.Source
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A run that was trained to its end.
+
+    Attributes:
+      model: the network, with the averaged weights if the run keeps an average; from images
+        [N, S, S, 3] in 0..255 to logits [N, classes].
+      evaluations: what this call added to `eval.jsonl`, in order: `step`, `top_1_accuracy`,
+        `top_5_accuracy`, `loss`, `num_images` and `weights`, `ema` or `raw`.
+      model_dir: the run's folder, with its checkpoints and TensorBoard's curves.
+      label_names: one per class of the data, or None.
+    """
+
+    model: keras.Model
+    evaluations: Sequence[dict]
+    model_dir: str
+    label_names: Sequence[str] | None
+
+
+def fit(
+    config: RunConfig,
+    train_data: Batches | None = None,
+    eval_data: tf.data.Dataset | None = None,
+    *,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    verbose: bool = False,
+) -> Fit:
+    """Trains a network, or goes on with the run in `config.train.model_dir`.
+
+        config = en.RunConfig(
+            model_name="efficientnet-b0",
+            data=en.DataConfig(dataset="folder", data_dir="pictures", train_batch_size=32),
+            train=en.TrainConfig(model_dir="runs/pictures", train_steps=500, steps_per_eval=100,
+                                 init_checkpoint="noisy-student"),
+        )
+        print(en.fit(config).evaluations[-1]["top_1_accuracy"])
+
+    Args:
+      config: the run; every field has a default.
+      train_data: in place of `config.data.dataset`: a `Source`, or a finite `tf.data.Dataset` of
+        `(image, label)`, not batched: images uint8 or float32 [H, W, 3] in 0..255, or encoded
+        pictures; labels int, 0-based. It needs `config.data.num_classes`.
+      eval_data: the same to evaluate on, where `train_data` is a `tf.data.Dataset`.
+      augment: in place of `config.data.augment_name`: from an image, uint8 [S, S, 3], and a seed,
+        int32 [2], to an image. A function of TensorFlow.
+      verbose: print what the command line prints.
+
+    Raises:
+      UserError: what the command line would say in one line, before anything is written.
+      train.trainer.Interrupted: the run was asked to stop (Ctrl-C) and is saved.
+    """
+    source = _source(config, train_data, eval_data)
+    training = prepare_training(config, source, augment, verbose)
+    evaluations = [] if config.mode == "train" else list(train_and_evaluate(training))
+    if config.mode == "train":
+        for _ in training.segments():
+            pass
+    _finish(training)
+    session = training.session
+    if training.ema:
+        training.ema.swap()
+    return Fit(session.model, evaluations, session.folder.path, session.source.label_names)
+
+
+def _source(config, train_data, eval_data) -> data.Source | None:
+    if isinstance(train_data, tf.data.Dataset):
+        if not config.data.num_classes:
+            raise UserError("a tf.data.Dataset does not say how many classes it has: set "
+                            "config.data.num_classes")  # fmt: skip
+        return data.DatasetSource(train_data, eval_data, config.data.num_classes)
+    if eval_data is not None:
+        raise UserError("eval_data goes with train_data as a tf.data.Dataset; a Source has both")
+    return train_data
+
+
+def _finish(training: Training) -> None:
+    """The export at the end of a run, and how to look at the run."""
+    session = training.session
+    export_dir = session.config.export_dir
+    if export_dir and session.is_chief:
+        with averaged(training.ema):
+            session.model.export(export_dir, verbose=False)
+    training.wait_for_all_workers()
+    session.say(f"curves: tensorboard --logdir {session.folder.path}")

@@ -1,0 +1,31 @@
+"""The modes of the command line: a file and a row each."""
+
+import importlib
+
+import tensorflow as tf
+
+from efficientnet_tf.config import RunConfig, UserError
+
+# The file in this folder, and in it the function that takes the `RunConfig`.
+_MODES = {
+    "train_and_eval": ("train", "train_and_eval"),
+    "train": ("train", "train"),
+    "eval": ("evaluate", "evaluate"),
+    "predict": ("predict", "predict"),
+    "convert": ("convert", "convert"),
+    "summary": ("summary", "summary"),
+}
+
+
+def execute(config: RunConfig) -> None:
+    """Does what `config.mode` says.
+
+    Raises:
+      UserError: anything the person at the keyboard can mend.
+    """
+    file, function = _MODES[config.mode]
+    mode = importlib.import_module(f"{__name__}.{file}")
+    try:
+        getattr(mode, function)(config)
+    except (tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as error:
+        raise UserError(error.message.splitlines()[0]) from None

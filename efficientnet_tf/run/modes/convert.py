@@ -1,0 +1,20 @@
+"""`--mode=convert`."""
+
+from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.weights import conversion
+
+
+def convert(config: RunConfig) -> None:
+    """Writes the weights of `init_checkpoint`, a run's averages too, in the format of the target."""
+    source = config.train.init_checkpoint
+    if not source or len(config.arguments) != 1:
+        raise UserError("--mode=convert needs --init_checkpoint and one argument, the target")
+    said = {
+        "input_size": config.data.image_size,
+        "resize_method": config.data.resize_method,
+        "num_classes": config.data.num_classes,
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    target = config.arguments[0]
+    network = conversion.convert(config.model_name, source, target, **{**config.overrides, **said})
+    print(f"{target}: {network.name}, {network.num_classes} classes", flush=True)

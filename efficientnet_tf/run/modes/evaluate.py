@@ -1,0 +1,14 @@
+"""`--mode=eval`."""
+
+import json
+
+from efficientnet_tf.config import RunConfig
+from efficientnet_tf.run.evaluation import evaluate as evaluations
+from efficientnet_tf.run.session import open_session
+
+
+def evaluate(config: RunConfig) -> None:
+    """Evaluates a run, or `init_checkpoint`; each result is a line of JSON."""
+    session = open_session(config, training=False)
+    for result in evaluations(session):
+        session.say(json.dumps(result))

@@ -1,0 +1,91 @@
+"""The likeliest classes of picture files."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+from efficientnet_tf import data
+from efficientnet_tf.config import ModelConfig, UserError
+from efficientnet_tf.imagenet import BACKGROUND, imagenet_labels
+from efficientnet_tf.nn.network import build_network
+from efficientnet_tf.weights.loading import load_opened
+from efficientnet_tf.weights.opened import OpenedWeights
+
+_TOP = 5
+
+
+class Predictor:
+    """A network with its weights and the names of its classes.
+
+    Args:
+      network: what the weights are for.
+      weights: opened.
+      batch_size: pictures at once.
+
+    Attributes:
+      brightest: the largest pixel value seen, None before the first picture.
+    """
+
+    def __init__(self, network: ModelConfig, weights: OpenedWeights, batch_size: int):
+        self.network, self._batch_size = network, batch_size
+        size = network.input_size
+        self._model: keras.Model = build_network(network, input_shape=(size, size, 3))
+        load_opened(self._model, weights)
+        self._names = class_names(network.num_classes, weights.label_names)
+        # The data's classes are 0, 1, ... whether the network has a background class or not.
+        self._offset = int(self._names[0] == BACKGROUND)
+        self.brightest: float | None = None
+
+    def predict(self, paths: Sequence[str]) -> Iterator[dict]:
+        """One result for each path, in order: `file`, and `predictions` or `error`.
+
+        `predictions` are the five likeliest classes, best first: `class`, the data's own number (-1
+        for the background), `name` and `probability`.
+        """
+        for start in range(0, len(paths), self._batch_size):
+            yield from self._batch(paths[start : start + self._batch_size])
+
+    def _batch(self, paths) -> list[dict]:
+        results, images = [{"file": path} for path in paths], []
+        for result in results:
+            try:
+                images.append(self._read(result["file"]))
+            except UserError as error:
+                result["error"] = str(error)
+        good = [result for result in results if "error" not in result]
+        if good:
+            probabilities = self._model.predict_on_batch(np.stack(images))
+            self.brightest = max(self.brightest or 0.0, float(np.max(images)))
+            for result, row in zip(good, probabilities, strict=True):
+                result["predictions"] = self._best(row)
+        return results
+
+    def _read(self, path) -> np.ndarray:
+        return data.read_picture(path, self.network.input_size, self.network.resize_method)
+
+    def _best(self, probabilities) -> list[dict]:
+        best = np.argsort(-probabilities, kind="stable")[:_TOP].tolist()
+        return [
+            {
+                "class": index - self._offset,
+                "name": self._names[index],
+                "probability": float(probabilities[index]),
+            }
+            for index in best
+        ]
+
+
+def class_names(num_classes: int, label_names: Sequence[str] | None) -> list[str]:
+    """A name for each output of a classifier.
+
+    Args:
+      num_classes: width of the classifier. With one more than there are names, the first output is
+        the background.
+      label_names: of the data; None for ImageNet's names where the number of classes says
+        ImageNet, else numbers.
+    """
+    names = list(label_names or imagenet_labels())
+    if num_classes == len(names) + 1:
+        return [BACKGROUND, *names]
+    return names if num_classes == len(names) else [str(i) for i in range(num_classes)]

@@ -1,0 +1,47 @@
+"""The results of a run: `eval.jsonl`, the best checkpoint in `archive/`."""
+
+import json
+
+import tensorflow as tf
+
+from efficientnet_tf.run.folder import RunFolder
+from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
+
+_RESULTS = "eval.jsonl"
+_BEST = "archive/best.json"
+
+
+def evaluated_steps(folder: RunFolder) -> set[int]:
+    """The steps that `eval.jsonl` has a result of."""
+    lines = (folder.read_text(_RESULTS) or "").splitlines()
+    return {json.loads(line)["step"] for line in lines if line}
+
+
+def append_result(folder: RunFolder, result: dict) -> None:
+    """Adds a line to `eval.jsonl`."""
+    tf.io.gfile.makedirs(folder.path)
+    with tf.io.gfile.GFile(folder.file(_RESULTS), "a") as file:
+        file.write(json.dumps(result) + "\n")
+
+
+def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
+    """Copies a checkpoint to `archive/` if its top-1 is the best so far; whether it was.
+
+    The new files are complete before `archive/best.json` points at them, and only then the ones
+    before are deleted.
+    """
+    text = folder.read_text(_BEST)
+    best = json.loads(text) if text else None
+    if best and best["top_1_accuracy"] >= result["top_1_accuracy"]:
+        return False
+    tf.io.gfile.makedirs(folder.file("archive"))
+    name = prefix.rsplit("/", 1)[-1]
+    for path in bundle_files(prefix):
+        target = folder.file(f"archive/{path.rsplit('/', 1)[-1]}")
+        tf.io.gfile.copy(path, target, overwrite=True)
+    folder.write_text(_BEST, json.dumps({**result, "checkpoint": name}) + "\n")
+    folder.write_text("archive/checkpoint", f'model_checkpoint_path: "{name}"\n')
+    if best and best["checkpoint"] != name:
+        for path in bundle_files(folder.file(f"archive/{best['checkpoint']}")):
+            tf.io.gfile.remove(path)
+    return True

@@ -1,0 +1,89 @@
+"""What is written beside weights, so that they can be used without anything else being known.
+
+A run keeps it in files of its folder; `.keras`, `.weights.h5` and `.safetensors` files of ours
+carry it inside, under the name `KEY`. A TF1 checkpoint has no place for it.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from efficientnet_tf.config import BlockSpec, ModelConfig, UserError
+
+KEY = "efficientnet_tf.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """The network that weights belong to, and where they come from.
+
+    Attributes:
+      network: what they were trained as; `num_classes` is the width of their classifier.
+      label_names: one per class of the data, the background not among them; None if unknown.
+      step: optimizer steps behind them, 0 if unknown.
+      kind: `ema` for moving averages, `raw` for weights as the optimizer left them.
+    """
+
+    network: ModelConfig
+    label_names: tuple[str, ...] | None = None
+    step: int = 0
+    kind: str = "raw"
+
+    def to_json(self) -> str:
+        """One JSON object; `from_json` reads it."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> "Description":
+        """The inverse of `to_json`.
+
+        Args:
+          where: what to call the text in the error.
+
+        Raises:
+          UserError: it is not such an object.
+        """
+        fields = parsed(text, where)
+        try:
+            network = network_from_fields(fields.pop("network"), where)
+            names = fields.pop("label_names")
+            return cls(network, label_names_from(names, where), **fields)
+        except (TypeError, KeyError):
+            raise UserError(f"{where} is damaged: not the description of a network") from None
+
+
+def network_from_json(text: str, where: str) -> ModelConfig:
+    """The network in a run's `model_params.txt`, one JSON object of `ModelConfig`'s fields."""
+    return network_from_fields(parsed(text, where), where)
+
+
+def network_from_fields(fields: object, where: str) -> ModelConfig:
+    """A `ModelConfig` from what JSON makes of it.
+
+    Raises:
+      UserError: not the fields of one.
+    """
+    try:
+        blocks = tuple(BlockSpec(**block) for block in fields["blocks"])
+        rgb = {name: tuple(fields[name]) for name in ("mean_rgb", "stddev_rgb")}
+        return ModelConfig(**{**fields, "blocks": blocks, **rgb})
+    except (TypeError, KeyError, ValueError):
+        raise UserError(f"{where} is damaged: not a model's fields") from None
+
+
+def label_names_from(names: object, where: str) -> tuple[str, ...] | None:
+    """The names of classes from what JSON makes of them."""
+    if names is None:
+        return None
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{where} is damaged: not a list of class names")
+    return tuple(names)
+
+
+def parsed(text: str | bytes, where: str) -> object:
+    """`json.loads`; a `UserError` that names `where` if it is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise UserError(f"{where} is damaged: not JSON") from None
