@@ -9,8 +9,7 @@ from efficientnet_tf.weights.formats.run_checkpoint import (
     checkpoint_step,
     list_checkpoints,
 )
-from efficientnet_tf.weights.formats.tensor_bundle import bundle_files, folder_files
-
+from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
 
 
 class RunCheckpoints:

@@ -1,7 +1,9 @@
 """Weights from wherever they are: one function for every format."""
 
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -9,13 +11,19 @@ import tensorflow as tf
 
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import DEFAULT_MODEL, UserError
-from efficientnet_tf.weights.assignment import assign, classifier_width, drop_background
+from efficientnet_tf.weights.assignment import (
+    Weights,
+    assign,
+    classifier_width,
+    drop_background,
+)
 from efficientnet_tf.weights.formats import torch_files
 from efficientnet_tf.weights.formats.keras_files import open_h5, open_keras
 from efficientnet_tf.weights.formats.run_checkpoint import find_run, open_run
 from efficientnet_tf.weights.formats.tf1_checkpoint import TF1Checkpoint, open_tf1
 from efficientnet_tf.weights.opened import OpenedWeights, check_settings
 from efficientnet_tf.weights.published import download, table
+from efficientnet_tf.weights.recognition import recognise
 
 _WORD = re.compile(r"[a-z0-9-]+")  # the name of a published set rather than a path
 
@@ -56,9 +64,22 @@ def load_opened(model: keras.Model, weights: OpenedWeights) -> None:
     check_settings(model, weights)
     held = weights.read(model)
     wanted = drop_background(held, classifier_width(model))
-    assign(model, wanted, weights.where)
+    with naming_the_variant(held, model.name):
+        assign(model, wanted, weights.where)
     if wanted is not held:
         _log.warning("%s: the background class was dropped, labels shift by one", weights.where)
+
+
+@contextlib.contextmanager
+def naming_the_variant(weights: Weights, model_name: str) -> Iterator[None]:
+    """Inside, an error that lists what does not fit ends in the variant that the weights are of."""
+    try:
+        yield
+    except UserError as error:
+        variants = recognise({name: value.shape for name, value in weights.items()})
+        if not variants or model_name in variants:
+            raise
+        raise UserError(f"{error}. These are weights of {' or '.join(variants[:3])}") from None
 
 
 def open_weights(

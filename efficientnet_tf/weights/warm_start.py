@@ -17,7 +17,7 @@ from efficientnet_tf.weights.assignment import (
     drop_background,
     listing,
 )
-from efficientnet_tf.weights.loading import open_weights
+from efficientnet_tf.weights.loading import naming_the_variant, open_weights
 from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.opened import OpenedWeights, check_settings
 
@@ -81,7 +81,8 @@ def start_from(model: keras.Model, opened: OpenedWeights, skip_classifier: bool 
     if skip_classifier or _classes(weights) != classifier_width(model):
         weights = {name: value for name, value in weights.items() if name not in CLASSIFIER}
         label_shift = 0
-    check_fit(model, _shapes_beside_classifier(model, weights), opened.where)
+    with naming_the_variant(held, model.name):
+        check_fit(model, _shapes_beside_classifier(model, weights), opened.where)
     variables = checkpoint_variables(model)
     for name in variables.keys() & weights.keys():
         variables[name].assign(weights[name])

@@ -5,7 +5,7 @@ from efficientnet_tf.weights import conversion
 
 
 def convert(config: RunConfig) -> None:
-    """Writes the weights of `init_checkpoint`, a run's averages too, in the format of the target."""
+    """Writes the weights of `init_checkpoint` in the format of the target; of a run the averages."""
     source = config.train.init_checkpoint
     if not source or len(config.arguments) != 1:
         raise UserError("--mode=convert needs --init_checkpoint and one argument, the target")

@@ -24,6 +24,8 @@ def predict(config: RunConfig) -> None:
     output = config.output_json
     if not config.arguments:
         raise UserError("--mode=predict needs picture files: main.py --mode=predict cat.jpg")
+    if not (config.train.init_checkpoint or config.train.model_dir):
+        raise UserError("--mode=predict needs --init_checkpoint or the --model_dir of a run")
     folder = os.path.dirname(output or "") or "."
     if not tf.io.gfile.isdir(folder):
         raise UserError(f"--output_json={output}: {folder} is not a folder")
