@@ -1,30 +1,33 @@
 """Which variant weights are of, told from their shapes."""
 
-import re
+import math
 from collections.abc import Mapping
 
-from efficientnet_tf.arch.scaling import block_plans, head_filters, stem_filters
+from efficientnet_tf.arch import cost
+from efficientnet_tf.arch.scaling import head_filters
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import ModelConfig
-
-_BLOCK = re.compile(r"(?:model/)?blocks_(\d+)/")
+from efficientnet_tf.weights.assignment import CLASSIFIER
 
 
 def recognise(shapes: Mapping[str, tuple]) -> list[str]:
-    """The variants with as many blocks, and as many filters in the first and last convolution.
+    """The variants with exactly as many weights before the classifier: one, or none.
+
+    Only X-B0 and X-B1 share theirs with their TPU and GPU twins.
 
     Args:
       shapes: of the weights by the original's names, without scope.
 
     Returns:
-      Names as in `available_models()`; variants that differ elsewhere only are not told apart.
+      Names as in `available_models()`.
     """
-    ends = [shapes.get(f"{name}/conv2d/kernel", (None,))[-1] for name in ("stem", "head")]
-    matches = map(_BLOCK.match, shapes)
-    blocks = {match[1] for match in matches if match}
-    found = (*ends, len(blocks))
-    return [name for name, config in VARIANTS.items() if _size(config) == found]
+    count = sum(math.prod(shape) for name, shape in shapes.items() if name not in CLASSIFIER)
+    return [
+        name for name, config in VARIANTS.items() if _weights_before_classifier(config) == count
+    ]
 
 
-def _size(config: ModelConfig) -> tuple[int, int, int]:
-    return stem_filters(config), head_filters(config), len(block_plans(config))
+def _weights_before_classifier(config: ModelConfig) -> int:
+    total = cost.total(config)
+    classifier = (head_filters(config) + 1) * config.num_classes
+    return total.trainable + total.non_trainable - classifier

@@ -5,7 +5,7 @@ from efficientnet_tf.weights import conversion
 
 
 def convert(config: RunConfig) -> None:
-    """Writes the weights of `init_checkpoint` in the format of the target; of a run the averages."""
+    """Writes the weights of `init_checkpoint`, of a run its averages, in the target's format."""
     source = config.train.init_checkpoint
     if not source or len(config.arguments) != 1:
         raise UserError("--mode=convert needs --init_checkpoint and one argument, the target")
