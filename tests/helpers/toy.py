@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.arch.variants import VARIANTS, model_config
-from efficientnet_tf.config import DataConfig, OptimizerConfig, TrainConfig
+from efficientnet_tf.config import DataConfig, OptimizerConfig, RunConfig, TrainConfig
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.loop import DeviceLoop
@@ -25,7 +25,31 @@ DATA = DataConfig(
     min_crop_area=0.6,
     horizontal_flip=False,
 )
+# A run of the command line that takes seconds: B0 at a quarter of the width, one block a stage.
+TINY_RUN = RunConfig(
+    overrides={"width_coefficient": 0.25, "depth_coefficient": 0.1},
+    data=DataConfig(
+        dataset="digits",
+        image_size=32,
+        train_batch_size=16,
+        eval_batch_size=60,
+        min_crop_area=0.6,
+    ),
+)
 NO_DROPOUT = {"dropout_rate": 0.0, "survival_prob": None}
+
+
+def tiny_run(folder, train_steps: int, **changes: object) -> RunConfig:
+    """`TINY_RUN` in a folder, evaluated once at its end; `changes` are fields of `TrainConfig`."""
+    train = TrainConfig(
+        model_dir=str(folder),
+        train_steps=train_steps,
+        steps_per_eval=max(2, train_steps),
+        iterations_per_loop=10,
+        log_step_count_steps=1,
+        **changes,
+    )
+    return dataclasses.replace(TINY_RUN, train=train)
 
 
 def toy_config(**overrides):
