@@ -10,7 +10,8 @@ from efficientnet_tf.data.augment.erasing import random_erasing
 from efficientnet_tf.data.augment.randaugment import RandAugment
 from efficientnet_tf.data.guard import require
 from efficientnet_tf.data.pictures import preprocess
-from efficientnet_tf.data.sources import StreamSource
+from efficientnet_tf.data.sources import Source, StreamSource
+from efficientnet_tf.data.sources.source import IMAGENET_CLASSES
 
 # Draws that one example makes, each from a seed of its own.
 _NUM_DRAWS = 5
@@ -20,7 +21,7 @@ _GOLDEN_RATIO = 0x9E3779B1
 Decoder = Callable[[tf.Tensor, Callable, Callable[[], tf.Tensor]], tf.Tensor]
 
 
-def trainer(source: StreamSource, config: DataConfig, decode: Decoder) -> Callable:
+def training_example(source: StreamSource, config: DataConfig, decode: Decoder) -> Callable:
     """Decode, crop, flip, augment: element of the training stream to training example.
 
     Returns:
@@ -29,7 +30,7 @@ def trainer(source: StreamSource, config: DataConfig, decode: Decoder) -> Callab
       [2]`. Its draws depend on (seed, epoch, index) alone.
     """
     label_of = _labeller(source, config)
-    num_classes = config.num_classes or source.num_classes
+    num_classes = network_classes(source, config)
     augment = _augmenter(config)
 
     def prepare(element):
@@ -49,7 +50,7 @@ def trainer(source: StreamSource, config: DataConfig, decode: Decoder) -> Callab
     return prepare
 
 
-def evaluator(source: StreamSource, config: DataConfig, decode: Decoder) -> Callable:
+def evaluation_example(source: StreamSource, config: DataConfig, decode: Decoder) -> Callable:
     """Decode, crop the centre: element of the evaluation stream to evaluation example.
 
     Returns:
@@ -79,6 +80,11 @@ def augment_policy(config: DataConfig) -> Callable[[tf.Tensor, tf.Tensor], tf.Te
     raise UserError(f"--augment_name={config.augment_name}: autoaugment or randaugment")
 
 
+def network_classes(source: Source, config: DataConfig) -> int:
+    """Width of the labels: as configured, else the data's own; ImageNet's where neither says."""
+    return config.num_classes or source.num_classes or IMAGENET_CLASSES
+
+
 def is_mixed(config: DataConfig) -> bool:
     """Whether the examples of a batch are mixed with each other."""
     return config.mixup_alpha > 0 or config.cutmix_alpha > 0
@@ -102,9 +108,9 @@ def _augmenter(config: DataConfig):
 
 def _labeller(source: StreamSource, config: DataConfig):
     """The function from a label of the data to an int32 class of the model."""
-    first, count = source.first_label, source.num_classes
-    background = (config.num_classes or count) - count
-    lowest, highest = -background, count - 1
+    first, num_classes = source.first_label, network_classes(source, config)
+    background = source.background(num_classes)
+    lowest, highest = -background, num_classes - background - 1
     allowed = f", outside {lowest + first}..{highest + first}"
 
     def label_of(label, name):

@@ -7,11 +7,11 @@ sees what the uninterrupted run saw from there; what lies before is skipped unde
 
 import tensorflow as tf
 
-from efficientnet_tf.config import DataConfig
+from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data import tolerance
-from efficientnet_tf.data.examples import evaluator, is_mixed, trainer
+from efficientnet_tf.data.examples import evaluation_example, is_mixed, training_example
 from efficientnet_tf.data.guard import decode_or_name
-from efficientnet_tf.data.service import distribute
+from efficientnet_tf.data.service import produce_on_service
 from efficientnet_tf.data.sources import BatchSource, Source
 
 PADDING_LABEL = -1
@@ -22,8 +22,8 @@ def train_dataset(
     config: DataConfig,
     batch_size: int,
     start_step: int = 0,
-    shard_index: int = 0,
-    shard_count: int = 1,
+    host_index: int = 0,
+    host_count: int = 1,
     report: bool = True,
 ) -> tf.data.Dataset:
     """Training batches without end.
@@ -33,7 +33,7 @@ def train_dataset(
       config: crop, augmentation and seed.
       batch_size: examples per element, one replica's share.
       start_step: steps of `config.train_batch_size` to skip, before anything is decoded.
-      shard_index, shard_count: this input pipeline, of how many.
+      host_index, host_count: which host this is, of how many that share the examples.
       report: whether skipped examples are named and counted on stderr; off for a second look at
         examples whose first reader reports.
 
@@ -42,21 +42,22 @@ def train_dataset(
       [batch_size, num_classes]}`. Consecutive small batches hold the examples of the large one.
 
     Raises:
-      UserError: the source has no training split.
+      UserError: the source has no training split, or `config` does not say the image size.
     """
+    _require_image_size(config)
     if isinstance(source, BatchSource):
-        return source.train_batches(batch_size, shard_index).prefetch(tf.data.AUTOTUNE)
+        return source.train_batches(config, batch_size, host_index).prefetch(tf.data.AUTOTUNE)
     start = start_step * config.train_batch_size
-    stream = source.train_stream(config.seed, start, shard_index, shard_count)
+    stream = source.train_stream(config.seed, start, host_index, host_count)
     if config.max_bad_examples and source.is_encoded:
         examples = tolerance.train_examples(stream, source, config, report)
         batches = examples.batch(batch_size, drop_remainder=True).map(tolerance.fill_gaps)
     else:
-        examples = stream.map(trainer(source, config, decode_or_name), tf.data.AUTOTUNE)
+        examples = stream.map(training_example(source, config, decode_or_name), tf.data.AUTOTUNE)
         batches = examples.batch(batch_size, drop_remainder=True)
     batches = batches.map(_mixer(config), tf.data.AUTOTUNE)
     if config.tf_data_service:
-        batches = distribute(batches, config.tf_data_service)
+        batches = produce_on_service(batches, config.tf_data_service)
     return _finished(batches)
 
 
@@ -64,28 +65,29 @@ def eval_dataset(
     source: Source,
     config: DataConfig,
     batch_size: int,
-    shard_index: int = 0,
-    shard_count: int = 1,
+    host_index: int = 0,
+    host_count: int = 1,
 ) -> tf.data.Dataset:
-    """Every evaluation image once over all shards, then padding without end.
+    """Every evaluation image once over all hosts, then padding without end.
 
     Args:
       source: from `open_source`.
       config: image size and resize method.
       batch_size: examples per element, one replica's share.
-      shard_index, shard_count: this input pipeline, of how many.
+      host_index, host_count: which host this is, of how many that share the examples.
 
     Returns:
       Elements `{"image": float32 [batch_size, S, S, 3], "label": int32 [batch_size]}`; padding has
       label -1 and a black image, so that every worker can run the same number of full steps.
 
     Raises:
-      UserError: the source has no evaluation split.
+      UserError: the source has no evaluation split, or `config` does not say the image size.
     """
+    _require_image_size(config)
     if isinstance(source, BatchSource):
-        batches = source.eval_batches(batch_size, shard_index, shard_count)
+        batches = source.eval_batches(config, batch_size, host_index, host_count)
         return batches.prefetch(tf.data.AUTOTUNE)
-    stream = source.eval_stream(shard_index, shard_count)
+    stream = source.eval_stream(host_index, host_count)
     padding = {
         "image": tf.zeros([config.image_size, config.image_size, 3]),
         "label": tf.constant(PADDING_LABEL),
@@ -93,9 +95,17 @@ def eval_dataset(
     if config.max_bad_examples and source.is_encoded:
         examples = tolerance.eval_examples(stream, source, config, padding)
     else:
-        examples = stream.map(evaluator(source, config, decode_or_name), tf.data.AUTOTUNE)
+        examples = stream.map(evaluation_example(source, config, decode_or_name), tf.data.AUTOTUNE)
         examples = examples.concatenate(tf.data.Dataset.from_tensors(padding).repeat())
     return _finished(examples.batch(batch_size, drop_remainder=True))
+
+
+def _require_image_size(config: DataConfig) -> None:
+    if config.image_size is None or config.resize_method is None:
+        raise UserError(
+            "image_size and resize_method are not set; a network has its own: "
+            "DataConfig(...).for_network(en.model_config(name))"
+        )
 
 
 def _mixer(config: DataConfig):

@@ -5,7 +5,12 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig
-from efficientnet_tf.data.examples import evaluator, is_mixed, trainer
+from efficientnet_tf.data.examples import (
+    evaluation_example,
+    is_mixed,
+    network_classes,
+    training_example,
+)
 from efficientnet_tf.data.guard import attempt, reason, require
 from efficientnet_tf.data.pictures.decode import decode_and_crop
 from efficientnet_tf.data.sources import Picture, StreamSource
@@ -19,10 +24,10 @@ def train_examples(
     Args:
       report: as in `count_bad`.
     """
-    prepare = trainer(source, config, _decode_or_fail)
+    prepare = training_example(source, config, _decode_or_fail)
     blank = {
         "image": tf.zeros([config.image_size, config.image_size, 3]),
-        "label": tf.zeros([config.num_classes or source.num_classes]),
+        "label": tf.zeros([network_classes(source, config)]),
     }
     if is_mixed(config):
         blank["seed"] = tf.zeros([2], tf.int32)
@@ -45,7 +50,7 @@ def eval_examples(
     stream: tf.data.Dataset, source: StreamSource, config: DataConfig, padding: dict
 ) -> tf.data.Dataset:
     """The good evaluation examples, then padding without end."""
-    prepare = evaluator(source, config, _decode_or_fail)
+    prepare = evaluation_example(source, config, _decode_or_fail)
 
     def explain(raw):
         return source.name_eval(raw), _why(source.read_eval, raw)
