@@ -68,6 +68,11 @@ class Source(abc.ABC):
         """Examples of the evaluation split, None if that cannot be known."""
 
 
+def network_classes(source: Source, config: DataConfig) -> int:
+    """Width of the labels: as configured, else the data's own; ImageNet's where neither says."""
+    return config.num_classes or source.num_classes or IMAGENET_CLASSES
+
+
 class BatchSource(Source):
     """A source whose batches are ready for the network: the pipeline adds nothing."""
 
