@@ -8,68 +8,71 @@ from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
 from efficientnet_tf.data.augment.erasing import random_erasing
 from efficientnet_tf.data.augment.randaugment import RandAugment
-from efficientnet_tf.data.guard import require
+from efficientnet_tf.data.bad_examples import ExampleLoader
 from efficientnet_tf.data.pictures import preprocess
-from efficientnet_tf.data.sources import StreamSource
 
-# Draws that one example makes, each from a seed of its own.
+# Random draws that one example makes, each from a seed of its own.
 _NUM_DRAWS = 5
 _GOLDEN_RATIO = 0x9E3779B1
 
-# (image, choose_box, name) to the cropped image; `name` is called for a message only.
-Decoder = Callable[[tf.Tensor, Callable, Callable[[], tf.Tensor]], tf.Tensor]
+# (uint8 image [H, W, 3], int32 seed [2]) to uint8 image [H, W, 3].
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def trainer(source: StreamSource, config: DataConfig, decode: Decoder) -> Callable:
-    """Decode, crop, flip, augment: element of the training stream to training example.
+def training_example(
+    loader: ExampleLoader, config: DataConfig, augment: Augment | None = None
+) -> Callable[[dict], dict]:
+    """Load, crop, flip, augment: element of the training stream to training example.
+
+    Args:
+      loader: of the training split.
+      config: crop, flip, random erasing and seed.
+      augment: applied between the flip and random erasing.
 
     Returns:
       A function from `{"raw", "epoch", "index"}` to `{"image": float32 [S, S, 3] in 0..255,
-      "label": float32 one-hot [num_classes]}`, and for a batch that will be mixed `"seed": int32
-      [2]`. Its draws depend on (seed, epoch, index) alone.
+      "label": float32 one-hot [num_classes]}`, for a batch that will be mixed also `"seed": int32
+      [2]`, and what the loader adds. Its draws depend on (seed, epoch, index) alone.
     """
-    label_of = _labeller(source, config)
-    num_classes = config.num_classes or source.num_classes
-    augment = _augmenter(config)
 
-    def prepare(element):
-        raw = element["raw"]
-        crop_seed, flip_seed, policy_seed, erasing_seed, mixing_seed = _seeds(config.seed, element)
-        picture = source.read_train(raw)
+    def make(element):
+        crop_seed, flip_seed, augment_seed, erasing_seed, mixing_seed = _seeds(config.seed, element)
         box = preprocess.train_box(config.image_size, config.min_crop_area, crop_seed)
-        image = decode(picture.image, box, lambda: source.name_train(raw))
+        ok, image, label = loader.load(element["raw"], box)
         image = preprocess.resize(image, config.image_size, config.resize_method)
         if config.horizontal_flip:
             image = preprocess.random_flip(image, flip_seed)
-        image = augment(image, policy_seed, erasing_seed)
-        label = label_of(picture.label, lambda: source.name_train(raw))
-        example = {"image": image, "label": tf.one_hot(label, num_classes)}
-        return example | ({"seed": mixing_seed} if is_mixed(config) else {})
+        if augment is not None:
+            image = _apply(augment, image, augment_seed)
+        if config.random_erasing:
+            image = random_erasing(image, config.random_erasing, erasing_seed)
+        example = {"image": image, "label": tf.one_hot(label, loader.num_classes)}
+        if is_mixed(config):
+            example["seed"] = mixing_seed
+        return loader.finish(example, ok, element["raw"], element["epoch"])
 
-    return prepare
+    return make
 
 
-def evaluator(source: StreamSource, config: DataConfig, decode: Decoder) -> Callable:
-    """Decode, crop the centre: element of the evaluation stream to evaluation example.
+def evaluation_example(loader: ExampleLoader, config: DataConfig) -> Callable[..., dict]:
+    """Load, crop the centre, resize: element of the evaluation stream to evaluation example.
 
     Returns:
-      A function from a raw element to `{"image": float32 [S, S, 3], "label": int32 scalar}`;
-      bicubic resizing leaves the range 0..255.
+      A function from a raw element to `{"image": float32 [S, S, 3], "label": int32 scalar}`, and
+      what the loader adds; bicubic resizing leaves the range 0..255.
     """
-    label_of = _labeller(source, config)
     box = preprocess.eval_box(config.image_size)
 
-    def prepare(raw):
-        picture = source.read_eval(raw)
-        image = decode(picture.image, box, lambda: source.name_eval(raw))
+    def make(raw):
+        ok, image, label = loader.load(raw, box)
         image = preprocess.resize(image, config.image_size, config.resize_method)
-        return {"image": image, "label": label_of(picture.label, lambda: source.name_eval(raw))}
+        return loader.finish({"image": image, "label": label}, ok, raw)
 
-    return prepare
+    return make
 
 
-def augment_policy(config: DataConfig) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
-    """What `config.augment_name` names: (uint8 image `[H, W, 3]`, int32 seed `[2]`) to image."""
+def augment_policy(config: DataConfig) -> Augment | None:
+    """The policy that `config.augment_name` names."""
     if not config.augment_name:
         return None
     if config.augment_name == "autoaugment":
@@ -84,37 +87,10 @@ def is_mixed(config: DataConfig) -> bool:
     return config.mixup_alpha > 0 or config.cutmix_alpha > 0
 
 
-def _augmenter(config: DataConfig):
-    """What follows crop and flip: the policy on whole grey levels, then random erasing."""
-    policy = augment_policy(config)
-
-    def augment(image, policy_seed, erasing_seed):
-        if policy is not None:
-            pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
-            pixels = tf.ensure_shape(policy(pixels, policy_seed), image.shape)
-            image = tf.cast(pixels, tf.float32)
-        if config.random_erasing:
-            image = random_erasing(image, config.random_erasing, erasing_seed)
-        return image
-
-    return augment
-
-
-def _labeller(source: StreamSource, config: DataConfig):
-    """The function from a label of the data to an int32 class of the model."""
-    first, count = source.first_label, source.num_classes
-    background = (config.num_classes or count) - count
-    lowest, highest = -background, count - 1
-    allowed = f", outside {lowest + first}..{highest + first}"
-
-    def label_of(label, name):
-        def reason():
-            return tf.strings.join(["has label ", tf.strings.as_string(label + first), allowed])
-
-        require((label >= lowest) & (label <= highest), reason, name)
-        return label + background
-
-    return label_of
+def _apply(augment: Augment, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Augments a float32 image: policies take whole grey levels, bicubic resizing leaves 0..255."""
+    pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
+    return tf.cast(tf.ensure_shape(augment(pixels, seed), image.shape), tf.float32)
 
 
 def _seeds(seed: int, element) -> list[tf.Tensor]:

@@ -5,11 +5,14 @@ import re
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.data.guard import BAD_EXAMPLE
+from efficientnet_tf.data.bad_examples import (
+    BAD_EXAMPLE,
+    evaluation_loader,
+    training_loader,
+)
 from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.shards import count_whole_records, locate
 from efficientnet_tf.data.sources.source import Source, StreamSource
-from efficientnet_tf.data.tolerance import diagnose
 
 _BAD_EXAMPLE = re.compile(rf"\[{BAD_EXAMPLE}\] \[(?P<reason>.*?)\] \[(?P<name>.*?)\]\s", re.DOTALL)
 _DAMAGED_RECORD = re.compile(r"(?P<how>corrupted|truncated) record at (?P<offset>\d+)")
@@ -61,17 +64,18 @@ def _bad_example(name: str, reason: str) -> UserError:
 
 
 def _find_bad_example(source: StreamSource, start_step: int | None) -> UserError | None:
-    """Tries one example after the other, for an epoch at most: order is the same every time."""
-    read, name, stream = source.read_eval, source.name_eval, None
+    """Reads the examples again in the same order, for an epoch at most, until one fails."""
+    config = source.config
     if start_step is None:
-        stream = source.eval_stream(0, 1)
+        loader, stream = evaluation_loader(source, config), source.eval_stream(0, 1)
     else:
-        read, name, config = source.read_train, source.name_train, source.config
-        stream = source.train_stream(config.seed, start_step * config.train_batch_size, 0, 1)
-        stream = stream.take(source.num_train_images).map(lambda element: element["raw"])
-    reasons = stream.map(lambda raw: (raw, diagnose(read, raw)), tf.data.AUTOTUNE)
-    for raw, reason in reasons.filter(lambda raw, reason: reason != "").take(1):
-        return _bad_example(name(raw).numpy().decode(), reason.numpy().decode())
+        loader, start = training_loader(source, config), start_step * config.train_batch_size
+        stream = source.train_stream(config.seed, start, 0, 1).take(source.num_train_images)
+        stream = stream.map(lambda element: element["raw"])
+    tried = stream.map(lambda raw: (loader.can_decode(raw), raw), tf.data.AUTOTUNE)
+    for _, raw in tried.filter(lambda ok, raw: ~ok).take(1):
+        name, reason = loader.describe(raw)
+        return _bad_example(name.numpy().decode(), reason.numpy().decode())
     return None
 
 

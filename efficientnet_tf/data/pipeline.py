@@ -1,17 +1,29 @@
 """From a source to batches, in parallel and in order.
 
 A training run is one endless stream: its seeded epochs one after the other, cut into batches. Order
-and draws are functions of (seed, epoch, index within the epoch), so a run that starts at step n
-sees what the uninterrupted run saw from there; what lies before is skipped undecoded.
+and random draws are functions of (seed, epoch, index within the epoch), so a run that is resumed at
+step n sees the batches that the uninterrupted run saw from there; the examples before it are
+skipped without being decoded.
 """
 
 import tensorflow as tf
 
-from efficientnet_tf.config import DataConfig
-from efficientnet_tf.data import tolerance
-from efficientnet_tf.data.examples import evaluator, is_mixed, trainer
-from efficientnet_tf.data.guard import decode_or_name
-from efficientnet_tf.data.service import distribute
+from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.bad_examples import (
+    count_bad,
+    evaluation_loader,
+    fill_gaps,
+    marks,
+    training_loader,
+)
+from efficientnet_tf.data.examples import (
+    Augment,
+    augment_policy,
+    evaluation_example,
+    is_mixed,
+    training_example,
+)
+from efficientnet_tf.data.service import produce_on_service
 from efficientnet_tf.data.sources import BatchSource, Source
 
 PADDING_LABEL = -1
@@ -22,84 +34,113 @@ def train_dataset(
     config: DataConfig,
     batch_size: int,
     start_step: int = 0,
-    shard_index: int = 0,
-    shard_count: int = 1,
+    host_index: int = 0,
+    host_count: int = 1,
     report: bool = True,
+    augment: Augment | None = None,
 ) -> tf.data.Dataset:
     """Training batches without end.
 
     Args:
-      source: from `open_source`.
-      config: crop, augmentation and seed.
+      source: from `open_source`, or a `DatasetSource`.
+      config: image size, crop, augmentation and seed.
       batch_size: examples per element, one replica's share.
       start_step: steps of `config.train_batch_size` to skip, before anything is decoded.
-      shard_index, shard_count: this input pipeline, of how many.
+      host_index, host_count: which host this is, of how many that share the examples.
       report: whether skipped examples are named and counted on stderr; off for a second look at
         examples whose first reader reports.
+      augment: an augmentation of one's own in the place of `config.augment_name`, between the flip
+        and random erasing: TensorFlow operations from a uint8 image `[S, S, 3]` and an int32 seed
+        `[2]` to a uint8 image of the same shape. Equal seeds must give equal images, or a resumed
+        run is not repeated exactly. A `BatchSource` is not augmented.
 
     Returns:
       Elements `{"image": float32 [batch_size, S, S, 3] in 0..255, "label": float32 one-hot
       [batch_size, num_classes]}`. Consecutive small batches hold the examples of the large one.
 
     Raises:
-      UserError: the source has no training split.
+      UserError: the source has no training split, `config` does not say the image size, or both
+        `augment` and `config.augment_name` are given.
     """
+    _require_image_size(config)
+    if augment is not None and config.augment_name:
+        raise UserError(f"augment and augment_name={config.augment_name!r}: give one of them")
     if isinstance(source, BatchSource):
-        return source.train_batches(batch_size, shard_index).prefetch(tf.data.AUTOTUNE)
+        batches = source.train_batches(config, batch_size, host_index)
+        return batches.prefetch(tf.data.AUTOTUNE)
+    loader = training_loader(source, config)
     start = start_step * config.train_batch_size
-    stream = source.train_stream(config.seed, start, shard_index, shard_count)
-    if config.max_bad_examples and source.is_encoded:
-        examples = tolerance.train_examples(stream, source, config, report)
-        batches = examples.batch(batch_size, drop_remainder=True).map(tolerance.fill_gaps)
-    else:
-        examples = stream.map(trainer(source, config, decode_or_name), tf.data.AUTOTUNE)
-        batches = examples.batch(batch_size, drop_remainder=True)
+    stream = source.train_stream(config.seed, start, host_index, host_count)
+    make = training_example(loader, config, augment or augment_policy(config))
+    examples = stream.map(make, tf.data.AUTOTUNE)
+    if loader.tolerant:
+        examples = count_bad(examples, config.max_bad_examples, _training_epoch, report)
+    batches = examples.batch(batch_size, drop_remainder=True)
+    if loader.tolerant:
+        batches = batches.map(fill_gaps)
     batches = batches.map(_mixer(config), tf.data.AUTOTUNE)
     if config.tf_data_service:
-        batches = distribute(batches, config.tf_data_service)
-    return _finished(batches)
+        batches = produce_on_service(batches, config.tf_data_service)
+    return _in_order(batches)
 
 
 def eval_dataset(
     source: Source,
     config: DataConfig,
     batch_size: int,
-    shard_index: int = 0,
-    shard_count: int = 1,
+    host_index: int = 0,
+    host_count: int = 1,
 ) -> tf.data.Dataset:
-    """Every evaluation image once over all shards, then padding without end.
+    """Every evaluation image once over all hosts, then padding without end.
 
     Args:
-      source: from `open_source`.
+      source: from `open_source`, or a `DatasetSource`.
       config: image size and resize method.
       batch_size: examples per element, one replica's share.
-      shard_index, shard_count: this input pipeline, of how many.
+      host_index, host_count: which host this is, of how many that share the examples.
 
     Returns:
       Elements `{"image": float32 [batch_size, S, S, 3], "label": int32 [batch_size]}`; padding has
       label -1 and a black image, so that every worker can run the same number of full steps.
 
     Raises:
-      UserError: the source has no evaluation split.
+      UserError: the source has no evaluation split, or `config` does not say the image size.
     """
+    _require_image_size(config)
     if isinstance(source, BatchSource):
-        batches = source.eval_batches(batch_size, shard_index, shard_count)
+        batches = source.eval_batches(config, batch_size, host_index, host_count)
         return batches.prefetch(tf.data.AUTOTUNE)
-    stream = source.eval_stream(shard_index, shard_count)
+    loader = evaluation_loader(source, config)
+    stream = source.eval_stream(host_index, host_count)
+    examples = stream.map(evaluation_example(loader, config), tf.data.AUTOTUNE)
     padding = {
         "image": tf.zeros([config.image_size, config.image_size, 3]),
         "label": tf.constant(PADDING_LABEL),
     }
-    if config.max_bad_examples and source.is_encoded:
-        examples = tolerance.eval_examples(stream, source, config, padding)
-    else:
-        examples = stream.map(evaluator(source, config, decode_or_name), tf.data.AUTOTUNE)
-        examples = examples.concatenate(tf.data.Dataset.from_tensors(padding).repeat())
-    return _finished(examples.batch(batch_size, drop_remainder=True))
+    if loader.tolerant:
+        padding |= marks(True, epoch=1)  # the end of epoch 0, when its bad examples are counted
+    examples = examples.concatenate(tf.data.Dataset.from_tensors(padding).repeat())
+    if loader.tolerant:
+        examples = count_bad(examples, config.max_bad_examples, lambda _: "evaluation")
+        examples = examples.filter(lambda example: example["ok"])
+        examples = examples.map(lambda example: {key: example[key] for key in ("image", "label")})
+    return _in_order(examples.batch(batch_size, drop_remainder=True))
+
+
+def _require_image_size(config: DataConfig) -> None:
+    if config.image_size is None or config.resize_method is None:
+        raise UserError(
+            "image_size and resize_method are not set; a network has its own: "
+            "DataConfig(...).for_network(en.model_config(name))"
+        )
+
+
+def _training_epoch(epoch: tf.Tensor) -> tf.Tensor:
+    return tf.strings.join(["training epoch ", tf.strings.as_string(epoch)])
 
 
 def _mixer(config: DataConfig):
-    """The last step of a training batch: mixing its examples with each other, if wanted."""
+    """The last step of a training batch: mixes its examples with each other, if configured."""
 
     def mix_examples(batch):
         images, labels = batch["image"], batch["label"]
@@ -112,9 +153,9 @@ def _mixer(config: DataConfig):
     return mix_examples
 
 
-def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
+def _in_order(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The same batches in a fixed order, prefetched, and not sharded again by a strategy."""
     options = tf.data.Options()
     options.deterministic = True
-    # Whoever reads the dataset has done the sharding already.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,9 +1,9 @@
-"""tf.data service: the training pipeline on other machines' processors.
+"""tf.data service: the training pipeline runs on the processors of other machines.
 
-Workers share the work by what the source can split: blocks of positions where examples can be
-fetched by number, whole epochs where records are read in sequence. Every example of an epoch is
-still seen once and its draws stay what they were, but the order of the batches is that in which the
-workers finish them. Evaluation stays at home, where every image is counted.
+The dispatcher hands out the elements that the source starts from: blocks of positions where
+examples are fetched by number, whole epochs where records are read in sequence. Every example of an
+epoch is still seen once, with the same random draws, but batches come in the order in which the
+workers finish them. Evaluation does not use the service, so that every image is counted once.
 """
 
 import socket
@@ -42,17 +42,17 @@ def start_local_service(num_workers: int = 1) -> LocalService:
     return LocalService(dispatcher, workers)
 
 
-def distribute(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
-    """The same batches, made by the workers of a service.
+def produce_on_service(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
+    """The batches of a data set, produced by the workers of a tf.data service.
 
     Args:
       batches: an endless data set whose source can be split.
       address: `host:port` of the dispatcher, or `local` for one inside this process.
 
     Raises:
-      UserError: nobody listens there.
+      UserError: no dispatcher answers at the address.
     """
-    target = _local_service().address if address == LOCAL else _reachable(address)
+    target = _local_service().address if address == LOCAL else _checked(address)
     return batches.apply(_service.distribute(_service.ShardingPolicy.DYNAMIC, target))
 
 
@@ -61,8 +61,8 @@ def _local_service() -> LocalService:
     return start_local_service()
 
 
-def _reachable(address: str) -> str:
-    """The address with its protocol; TensorFlow itself would wait for it without end."""
+def _checked(address: str) -> str:
+    """The address with its protocol, connected to once: TensorFlow would wait for it for ever."""
     host, _, port = address.removeprefix(_PROTOCOL).rpartition(":")
     try:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()

@@ -13,9 +13,10 @@ from PIL import Image
 
 from efficientnet_tf import data
 from efficientnet_tf.config import UserError
-from efficientnet_tf.data.guard import decode_or_name
+from efficientnet_tf.data.bad_examples import ExampleLoader
 from efficientnet_tf.data.pictures.decode import decode_and_crop
 from efficientnet_tf.data.pictures.headers import announced_pixels
+from efficientnet_tf.data.sources import Picture
 
 HEIGHT, WIDTH = 48, 64
 BLOCKS = np.random.RandomState(0).randint(0, 256, (6, 8, 3)).repeat(8, 0).repeat(8, 1)
@@ -109,8 +110,11 @@ def one_bad(folder, split, bad):
 
 @pytest.fixture(scope="module")
 def decode():
+    loader = ExampleLoader(lambda encoded: Picture(encoded, 0), lambda _: tf.constant("this one"))
+
     def named(encoded):
-        return decode_or_name(encoded, whole, lambda: tf.constant("this one"))
+        loaded = loader.load(encoded, whole)
+        return loader.finish({"image": loaded.image}, loaded.ok, encoded)["image"]
 
     return tf.function(named, input_signature=[tf.TensorSpec([], tf.string)])
 
@@ -206,7 +210,12 @@ def test_training_fills_the_places_of_bad_examples_and_resumes_exactly(tmp_path,
     for epoch in range(3):
         assert f"training epoch {epoch}: 4 skipped in all" in printed
     for place, why in enumerate(
-        ["is empty", "has a label out of range", "is corrupt or cut short", "is damaged or not a"]
+        [
+            "is empty",
+            "has label 4000, outside 1..1000",
+            "is corrupt or cut short",
+            "is damaged or not a",
+        ]
     ):
         assert f"train-00000-of-00001 record {place} {why}" in printed
     for i, batch in enumerate(train_batches(config, 2, batch_size=8, start_step=4)):

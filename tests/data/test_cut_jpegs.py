@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from efficientnet_tf.data.guard import decode_or_name
+from efficientnet_tf.data.bad_examples import ExampleLoader
 from efficientnet_tf.data.pictures.decode import decode_and_crop
+from efficientnet_tf.data.sources import Picture
 
 NOISE = Image.fromarray(np.random.RandomState(0).randint(0, 256, (48, 64, 3)).astype(np.uint8))
 
@@ -32,7 +33,13 @@ def top(shape):
 def test_libjpeg_is_not_asked_for_what_was_cut_off(capfd, stump):
     with pytest.raises(tf.errors.InvalidArgumentError, match="cut short"):
         decode_and_crop(tf.constant(stump), top)
-    guarded = tf.function(lambda encoded: decode_or_name(encoded, top, lambda: tf.constant("it")))
+    loader = ExampleLoader(lambda encoded: Picture(encoded, 0), lambda _: tf.constant("it"))
+
+    @tf.function
+    def guarded(encoded):
+        loaded = loader.load(encoded, top)
+        return loader.finish({"image": loaded.image}, loaded.ok, encoded)
+
     with pytest.raises(tf.errors.OpError):
         guarded(tf.constant(stump))
     printed = capfd.readouterr().err

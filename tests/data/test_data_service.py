@@ -25,7 +25,9 @@ def batches(config, count, batch_size):
 
 
 def digits(**changes):
-    return DataConfig(dataset="digits", image_size=32, num_train_images=SIZE, **changes)
+    return DataConfig(
+        dataset="digits", image_size=32, resize_method="bicubic", num_train_images=SIZE, **changes
+    )
 
 
 def test_two_workers_make_the_examples_of_one_process(service):
@@ -41,7 +43,12 @@ def test_two_workers_make_the_examples_of_one_process(service):
 
 def test_workers_take_whole_epochs_of_records(service, tmp_path):
     write_imagenet(tmp_path, "train", [3, 5])
-    config = DataConfig(data_dir=str(tmp_path), image_size=32, tf_data_service=service.address)
+    config = DataConfig(
+        data_dir=str(tmp_path),
+        image_size=32,
+        resize_method="bicubic",
+        tf_data_service=service.address,
+    )
     labels = np.concatenate([labels for _, labels in batches(config, 8, 8)])
     np.testing.assert_array_equal(np.bincount(labels), [8] * 8)
 

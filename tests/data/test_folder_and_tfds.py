@@ -27,7 +27,12 @@ def write_pictures(folder, count, classes=CLASSES):
 
 def folder_config(folder, **changes):
     return DataConfig(
-        dataset="folder", data_dir=str(folder), image_size=32, train_batch_size=4, **changes
+        dataset="folder",
+        data_dir=str(folder),
+        image_size=32,
+        resize_method="bicubic",
+        train_batch_size=4,
+        **changes,
     )
 
 
@@ -161,7 +166,12 @@ def tfds_dir(tmp_path_factory):
 
 def tfds_config(folder, name="tiny_pictures", **changes):
     return DataConfig(
-        dataset=name, data_dir=str(folder), image_size=32, train_batch_size=4, **changes
+        dataset=name,
+        data_dir=str(folder),
+        image_size=32,
+        resize_method="bicubic",
+        train_batch_size=4,
+        **changes,
     )
 
 

@@ -20,9 +20,23 @@ def imagenet(tmp_path_factory):
 
 
 def configs(imagenet):
-    digits = DataConfig(dataset="digits", image_size=32, train_batch_size=8, num_train_images=23)
-    records = DataConfig(data_dir=imagenet, image_size=32, train_batch_size=8)
-    cached = DataConfig(data_dir=imagenet, image_size=32, train_batch_size=8, use_cache=True)
+    digits = DataConfig(
+        dataset="digits",
+        image_size=32,
+        resize_method="bicubic",
+        train_batch_size=8,
+        num_train_images=23,
+    )
+    records = DataConfig(
+        data_dir=imagenet, image_size=32, resize_method="bicubic", train_batch_size=8
+    )
+    cached = DataConfig(
+        data_dir=imagenet,
+        image_size=32,
+        resize_method="bicubic",
+        train_batch_size=8,
+        use_cache=True,
+    )
     return {"digits": digits, "tfrecord": records, "cached": cached}
 
 
@@ -72,7 +86,7 @@ def test_small_batches_hold_the_examples_of_the_large_one(imagenet, whole, kind)
 def test_every_epoch_has_every_example_in_a_new_order(imagenet, kind):
     config = configs(imagenet)[kind]
     if kind == "digits":
-        config = DataConfig(dataset="digits", image_size=32)
+        config = DataConfig(dataset="digits", image_size=32, resize_method="bicubic")
     source = data.open_source(config)
     size = source.num_train_images
     epochs = list(source.train_stream(0, 0, 0, 1).batch(size).take(3))
@@ -99,7 +113,7 @@ def test_another_seed_gives_another_order(imagenet, whole, kind):
 def test_shards_of_an_indexed_source_make_up_the_unsharded_stream(imagenet, whole):
     config = configs(imagenet)["digits"]
     for i in (0, 1):
-        where = {"batch_size": 4, "shard_index": i, "shard_count": 2}
+        where = {"batch_size": 4, "host_index": i, "host_count": 2}
         part = take(config, 6, **where)
         for batch, half in zip(whole["digits"], part, strict=False):
             np.testing.assert_array_equal(batch["image"][i::2], half["image"])
@@ -107,24 +121,26 @@ def test_shards_of_an_indexed_source_make_up_the_unsharded_stream(imagenet, whol
 
 
 @pytest.mark.parametrize("kind", ["tfrecord", "cached"])
-@pytest.mark.parametrize("shard_count", [2, 5])
-def test_record_shards_share_an_epoch_without_overlap(imagenet, kind, shard_count):
+@pytest.mark.parametrize("host_count", [2, 5])
+def test_record_shards_share_an_epoch_without_overlap(imagenet, kind, host_count):
     source = data.open_source(configs(imagenet)[kind])
-    per_epoch = 23 // shard_count
+    per_epoch = 23 // host_count
     seen, draws = [], []
-    for shard in range(shard_count):
-        epoch = next(iter(source.train_stream(0, 0, shard, shard_count).batch(per_epoch)))
+    for shard in range(host_count):
+        epoch = next(iter(source.train_stream(0, 0, shard, host_count).batch(per_epoch)))
         seen.append(set(names(source, epoch["raw"], per_epoch)))
         draws += epoch["index"].numpy().tolist()
     # Two hosts have whole files: the longer share leaves out what the shorter lacks.
     assert all(not one & other for one, other in combinations(seen, 2))
-    assert shard_count == 2 or len(set.union(*seen)) == 5 * per_epoch
-    assert len(set(draws)) == len(draws) == shard_count * per_epoch
+    assert host_count == 2 or len(set.union(*seen)) == 5 * per_epoch
+    assert len(set(draws)) == len(draws) == host_count * per_epoch
 
 
 def test_the_cache_replaces_the_files_after_the_first_epoch(tmp_path):
     (path,) = write_imagenet(tmp_path, "train", [6])
-    config = DataConfig(data_dir=str(tmp_path), image_size=32, use_cache=True, seed=3)
+    config = DataConfig(
+        data_dir=str(tmp_path), image_size=32, resize_method="bicubic", use_cache=True, seed=3
+    )
     stream = data.open_source(config).train_stream(3, 0, 0, 1)
     epochs = iter(stream.batch(6))
     first = next(epochs)
@@ -134,7 +150,7 @@ def test_the_cache_replaces_the_files_after_the_first_epoch(tmp_path):
 
 
 def test_shapes_are_static():
-    config = DataConfig(dataset="digits", image_size=48)
+    config = DataConfig(dataset="digits", image_size=48, resize_method="bicubic")
     source = data.open_source(config)
     train = data.train_dataset(source, config, 5).element_spec
     assert train["image"] == tf.TensorSpec([5, 48, 48, 3], tf.float32)
@@ -145,7 +161,9 @@ def test_shapes_are_static():
 
 
 def test_a_background_class_shifts_labels_by_one():
-    config = DataConfig(dataset="digits", image_size=32, num_classes=11, num_eval_images=40)
+    config = DataConfig(
+        dataset="digits", image_size=32, resize_method="bicubic", num_classes=11, num_eval_images=40
+    )
     source = data.open_source(config)
     batch = next(iter(data.eval_dataset(source, config, 40)))
     expected = [int(source.read_eval(i).label) + 1 for i in range(40)]
@@ -162,7 +180,12 @@ def test_a_background_class_shifts_labels_by_one():
     ],
 )
 def test_augmentation_changes_pictures_and_resumes_exactly(changes):
-    digits = {"dataset": "digits", "image_size": 32, "train_batch_size": 8}
+    digits = {
+        "dataset": "digits",
+        "image_size": 32,
+        "resize_method": "bicubic",
+        "train_batch_size": 8,
+    }
     config = DataConfig(**digits, **changes)
     whole = take(config, 3)
     assert_equal(take(config, 1, start_step=2), whole[2:])

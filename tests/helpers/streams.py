@@ -6,12 +6,12 @@ from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig
 
 
-def eval_labels(config, source=None, batch_size=4, **shard):
+def eval_labels(config, source=None, batch_size=4, **host):
     """The labels of an evaluation up to its black padding; failures as `explain` tells them."""
     source = source or data.open_source(config)
     labels = []
     try:
-        for batch in data.eval_dataset(source, config, batch_size, **shard):
+        for batch in data.eval_dataset(source, config, batch_size, **host):
             found = batch["label"].numpy()
             if (found < 0).all():
                 assert not batch["image"].numpy().any()
@@ -34,4 +34,6 @@ def train_batches(config, count, batch_size=4, **where):
 
 
 def config_for(folder, **changes):
-    return DataConfig(data_dir=str(folder), image_size=32, train_batch_size=4, **changes)
+    return DataConfig(
+        data_dir=str(folder), image_size=32, resize_method="bicubic", train_batch_size=4, **changes
+    )

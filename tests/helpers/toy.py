@@ -20,6 +20,7 @@ BATCH = 16
 DATA = DataConfig(
     dataset="digits",
     image_size=32,
+    resize_method="bicubic",
     train_batch_size=BATCH,
     eval_batch_size=BATCH,
     min_crop_area=0.6,
@@ -87,8 +88,8 @@ def toy_loop(strategy, step: TrainStep, start_step=0, max_steps=8, **data_change
             config,
             BATCH // strategy.num_replicas_in_sync,
             start_step=start_step,
-            shard_index=context.input_pipeline_id,
-            shard_count=context.num_input_pipelines,
+            host_index=context.input_pipeline_id,
+            host_count=context.num_input_pipelines,
         )
 
     dataset = strategy.distribute_datasets_from_function(pipeline)

@@ -9,6 +9,7 @@ from efficientnet_tf.data.pictures.headers import (
     MAX_PIXELS,
     announced_pixels,
     is_jpeg,
+    num_pixels,
     refuse_stump,
 )
 
@@ -43,7 +44,7 @@ def decode_and_crop(image: tf.Tensor, choose_box: Callable[[tf.Tensor], tf.Tenso
     if image.dtype == tf.string:
         cropped = tf.cond(
             is_jpeg(image),
-            lambda: decode_and_crop_jpeg(refuse_stump(image), choose_box),
+            lambda: _decode_jpeg(refuse_stump(image), choose_box),
             lambda: _decode_then_crop(image, choose_box),
         )
     else:
@@ -51,20 +52,25 @@ def decode_and_crop(image: tf.Tensor, choose_box: Callable[[tf.Tensor], tf.Tenso
     return tf.ensure_shape(cropped, [None, None, 3])
 
 
-def decode_and_crop_jpeg(
-    encoded: tf.Tensor,
-    choose_box: Callable[[tf.Tensor], tf.Tensor],
-    refuse_large: Callable[[tf.Tensor], tf.Tensor] = _refuse_large,
+def decode_jpeg_box(
+    encoded: tf.Tensor, shape: tf.Tensor, choose_box: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
     """`decode_and_crop` for JPEG: decodes only the blocks under the crop, up to twice as fast.
 
-    `refuse_large` takes the int64 number of pixels in the header and fails if it is too large.
+    Args:
+      encoded: a scalar string.
+      shape: int32 `[3]`, as `tf.image.extract_jpeg_shape` found it.
+      choose_box: as in `decode_and_crop`.
     """
-    shape = tf.image.extract_jpeg_shape(encoded)
-    with tf.control_dependencies([refuse_large(tf.reduce_prod(tf.cast(shape[:2], tf.int64)))]):
-        # Three channels also where the file has one or four.
-        box = choose_box(tf.concat([shape[:2], [3]], 0))
+    # Three channels also where the file has one or four.
+    box = choose_box(tf.concat([shape[:2], [3]], 0))
     return tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=_DCT_METHOD)
+
+
+def _decode_jpeg(encoded, choose_box):
+    shape = tf.image.extract_jpeg_shape(encoded)
+    with tf.control_dependencies([_refuse_large(num_pixels(shape))]):
+        return decode_jpeg_box(encoded, tf.identity(shape), choose_box)
 
 
 def _decode_then_crop(encoded, choose_box):

@@ -75,9 +75,13 @@ def announced_pixels(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_jpeg(encoded), lambda: _jpeg_pixels(encoded), lambda: _other_pixels(encoded))
 
 
+def num_pixels(shape: tf.Tensor) -> tf.Tensor:
+    """Height times width, int64, of an int32 shape `[height, width, channels]`."""
+    return tf.reduce_prod(tf.cast(shape[:2], tf.int64))
+
+
 def _jpeg_pixels(encoded):
-    shape = tf.cast(tf.image.extract_jpeg_shape(refuse_stump(encoded)), tf.int64)
-    return shape[0] * shape[1]
+    return num_pixels(tf.image.extract_jpeg_shape(refuse_stump(encoded)))
 
 
 def _other_pixels(encoded):

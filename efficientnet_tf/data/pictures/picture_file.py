@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.data.guard import reason
 from efficientnet_tf.data.pictures import preprocess
+from efficientnet_tf.data.pictures.attempt import picture_problem
 from efficientnet_tf.data.pictures.decode import decode_and_crop
 
 
@@ -31,5 +31,5 @@ def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
     try:
         box = decode_and_crop(encoded, lambda shape: preprocess.center_box(shape, size))
     except tf.errors.OpError:
-        raise UserError(f"{path} {reason(encoded).numpy().decode()}") from None
+        raise UserError(f"{path} {picture_problem(encoded).numpy().decode()}") from None
     return preprocess.resize(box, size, resize_method).numpy()

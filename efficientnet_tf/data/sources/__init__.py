@@ -19,27 +19,24 @@ _SOURCES = {
 
 
 def open_source(config: DataConfig) -> Source:
-    """The source that `config.dataset` names.
+    """The source that `config.source_name` names.
 
     Raises:
       UserError: no such data set, nothing usable under `data_dir`, or a setting out of range.
     """
     _check(config)
-    module, source_class = _SOURCES.get(config.dataset, _TFDS)
+    module, source_class = _SOURCES.get(config.source_name, _TFDS)
     module = importlib.import_module(f"{__name__}.{module}")
     source = getattr(module, source_class)(config)
-    if config.num_classes not in (None, source.num_classes, source.num_classes + 1):
-        raise UserError(
-            f"--num_label_classes={config.num_classes}: {config.dataset} has {source.num_classes} "
-            f"classes, {source.num_classes + 1} with a background class"
-        )
+    if config.num_classes is not None:
+        source.background(config.num_classes)  # raises unless the numbers fit
     return source
 
 
 def _check(config: DataConfig) -> None:
-    if config.image_size < MIN_IMAGE_SIZE:
+    if config.image_size is not None and config.image_size < MIN_IMAGE_SIZE:
         raise UserError(f"--input_image_size={config.image_size} is less than {MIN_IMAGE_SIZE}")
-    if config.resize_method not in preprocess.RESIZE_METHODS:
+    if config.resize_method not in (None, *preprocess.RESIZE_METHODS):
         raise UserError(f"--resize_method={config.resize_method}: bicubic or bilinear")
     if not 0 < config.min_crop_area <= 1:
         raise UserError(f"--min_crop_area={config.min_crop_area} is not in (0, 1]")

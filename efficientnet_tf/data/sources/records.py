@@ -3,7 +3,7 @@
 An epoch's order: the shards permuted, sixteen of them read in turn, record by record, through a
 shuffle buffer; every draw is a function of (seed, epoch). With several hosts each reads its own
 share of the permuted shards; with fewer shards than hosts all read everything and keep every
-`num_shards`-th record. Either way each host takes `num_train_images // num_shards` records an
+`host_count`-th record. Either way each host takes `num_train_images // host_count` records an
 epoch, so that all of them turn the epoch at the same step.
 """
 
@@ -76,18 +76,20 @@ class RecordSource(StreamSource):
         sizes = self.shard_sizes or count_records(shards)
         return sum(-(-sizes[path] // _HOLD_OUT_EVERY) for path in shards)
 
-    def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
+    def train_stream(
+        self, seed: int, start: int, host_index: int, host_count: int
+    ) -> tf.data.Dataset:
         if not self.train_shards:
             raise UserError(f"--data_dir={self.config.data_dir} has no training shards, train-*")
-        size = self.num_train_images // num_shards
+        size = self.num_train_images // host_count
         if not size:
             raise UserError(f"--data_dir={self.config.data_dir} has no training examples")
         epochs = self._cached_epochs if self.config.use_cache else self._read_epochs
-        shuffled = epochs(seed, size, shard, num_shards)
+        shuffled = epochs(seed, size, host_index, host_count)
 
         def one_epoch(epoch):
             def tag(index, raw):
-                return {"raw": raw, "epoch": epoch, "index": index * num_shards + shard}
+                return {"raw": raw, "epoch": epoch, "index": index * host_count + host_index}
 
             return (
                 shuffled(epoch)
@@ -96,28 +98,28 @@ class RecordSource(StreamSource):
                 .map(tag)
             )
 
-        first, skipped = (tf.constant(n, tf.int64) for n in divmod(start // num_shards, size))
+        first, skipped = (tf.constant(n, tf.int64) for n in divmod(start // host_count, size))
         return tf.data.Dataset.range(first, tf.int64.max).flat_map(one_epoch)
 
-    def _read_epochs(self, seed, size, shard, num_shards):
+    def _read_epochs(self, seed, size, host_index, host_count):
         """A function from the epoch to its shuffled records, read from disk each time."""
 
         def one_epoch(epoch):
             key = tf.stack([tf.constant(seed, tf.int64), epoch])
             shards = tf.random.experimental.stateless_shuffle(self.train_shards, key)
-            records = self._epoch_records(shards, size, shard, num_shards)
+            records = self._epoch_records(shards, size, host_index, host_count)
             return _shuffle(records, _SHUFFLE_RECORDS, _mix(seed, epoch))
 
         return one_epoch
 
-    def _cached_epochs(self, seed, size, shard, num_shards):
+    def _cached_epochs(self, seed, size, host_index, host_count):
         """The same from memory: the shards stay with their host, the buffer is the whole epoch."""
         records = self._epoch_records(
-            tf.constant(self.train_shards), size, shard, num_shards
+            tf.constant(self.train_shards), size, host_index, host_count
         ).cache()
         return lambda epoch: _shuffle(records, size, _mix(seed, epoch))
 
-    def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
+    def eval_stream(self, host_index: int, host_count: int) -> tf.data.Dataset:
         if not self.eval_shards:
             raise UserError(
                 f"--data_dir={self.config.data_dir} has no validation shards, validation-*; "
@@ -125,13 +127,13 @@ class RecordSource(StreamSource):
             )
         shards = tf.constant(self.eval_shards)
         # A limit counts over all hosts, so then every host has to count along.
-        if num_shards > 1 and not self.config.num_eval_images and len(shards) >= num_shards:
-            records = self._read(shards[shard::num_shards], held_out=True)
+        if host_count > 1 and not self.config.num_eval_images and len(shards) >= host_count:
+            records = self._read(shards[host_index::host_count], held_out=True)
         else:
             records = self._read(shards, held_out=True)
             if limit := self.config.num_eval_images or (self.shard_sizes and self.num_eval_images):
                 records = records.take(limit).apply(tf.data.experimental.assert_cardinality(limit))
-            records = records.shard(num_shards, shard)
+            records = records.shard(host_count, host_index)
         return records.cache() if self.config.use_cache else records
 
     def read_train(self, raw) -> Picture:
@@ -142,15 +144,15 @@ class RecordSource(StreamSource):
 
     read_eval, name_eval = read_train, name_train
 
-    def _epoch_records(self, shards, size, shard, num_shards):
+    def _epoch_records(self, shards, size, host_index, host_count):
         """This host's `size` records of an epoch, in the order of the shards."""
-        if num_shards == 1:
+        if host_count == 1:
             records = self._read(shards, held_out=False)
-        elif shards.shape[0] >= num_shards:
+        elif shards.shape[0] >= host_count:
             # Shards differ in length by a few records: a host that runs out starts its own again.
-            records = self._read(shards[shard::num_shards], held_out=False).repeat()
+            records = self._read(shards[host_index::host_count], held_out=False).repeat()
         else:
-            records = self._read(shards, held_out=False).shard(num_shards, shard).repeat()
+            records = self._read(shards, held_out=False).shard(host_count, host_index).repeat()
         return records.take(size).apply(tf.data.experimental.assert_cardinality(size))
 
     def _read(self, shards: tf.Tensor, held_out: bool) -> tf.data.Dataset:

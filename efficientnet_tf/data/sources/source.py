@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 
+IMAGENET_CLASSES = 1000
 _BLOCK = 64
 
 
@@ -31,13 +32,30 @@ class Source(abc.ABC):
 
     Attributes:
       name: as in `DataConfig.dataset`.
-      num_classes: of the data, background not counted.
+      num_classes: of the data, background not counted; None where the data do not say.
       label_names: one per class, or None.
     """
 
     name: str
-    num_classes: int
+    num_classes: int | None
     label_names: list[str] | None = None
+
+    def background(self, num_classes: int) -> int:
+        """How much larger than the data's own a label is in a network of `num_classes`.
+
+        Returns:
+          0; 1 if the network has one class more than the data, which is then the background.
+
+        Raises:
+          UserError: any other number of classes.
+        """
+        extra = num_classes - self.num_classes
+        if extra not in (0, 1):
+            raise UserError(
+                f"--num_label_classes={num_classes}: {self.name} has {self.num_classes} classes, "
+                f"{self.num_classes + 1} with a background class"
+            )
+        return extra
 
     @property
     @abc.abstractmethod
@@ -50,16 +68,25 @@ class Source(abc.ABC):
         """Examples of the evaluation split, None if that cannot be known."""
 
 
+def network_classes(source: Source, config: DataConfig) -> int:
+    """Width of the labels: as configured, else the data's own; ImageNet's where neither says."""
+    return config.num_classes or source.num_classes or IMAGENET_CLASSES
+
+
 class BatchSource(Source):
     """A source whose batches are ready for the network: the pipeline adds nothing."""
 
     @abc.abstractmethod
-    def train_batches(self, batch_size: int, shard: int) -> tf.data.Dataset:
-        """As `pipeline.train_dataset`."""
+    def train_batches(
+        self, config: DataConfig, batch_size: int, host_index: int
+    ) -> tf.data.Dataset:
+        """The batches of `pipeline.train_dataset`."""
 
     @abc.abstractmethod
-    def eval_batches(self, batch_size: int, shard: int, num_shards: int) -> tf.data.Dataset:
-        """As `pipeline.eval_dataset`."""
+    def eval_batches(
+        self, config: DataConfig, batch_size: int, host_index: int, host_count: int
+    ) -> tf.data.Dataset:
+        """The batches of `pipeline.eval_dataset`."""
 
 
 class StreamSource(Source):
@@ -76,22 +103,24 @@ class StreamSource(Source):
     is_encoded: bool = True
 
     @abc.abstractmethod
-    def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
+    def train_stream(
+        self, seed: int, start: int, host_index: int, host_count: int
+    ) -> tf.data.Dataset:
         """The shuffled epochs one after the other, for ever.
 
         Args:
           seed: of the shuffles; the order within an epoch is a function of (seed, epoch).
-          start: examples to skip, counted over all shards.
-          shard, num_shards: this host, of how many.
+          start: examples to skip, counted over all hosts.
+          host_index, host_count: which host this is, of how many that share the examples.
 
         Returns:
           Elements `{"raw": …, "epoch": int64, "index": int64}`; `read_train` takes the raw part,
-          and `index` is unique within the epoch over all shards.
+          and `index` is unique within the epoch over all hosts.
         """
 
     @abc.abstractmethod
-    def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
-        """Every evaluation example once over all shards, as raw elements for `read_eval`."""
+    def eval_stream(self, host_index: int, host_count: int) -> tf.data.Dataset:
+        """Every evaluation example once over all hosts, as raw elements for `read_eval`."""
 
     @abc.abstractmethod
     def read_train(self, raw) -> Picture:
@@ -114,7 +143,7 @@ class IndexedSource(StreamSource):
     """A source that can fetch any example by its number: raw elements are int64 scalars.
 
     A random bijection over the numbers shuffles an epoch: perfectly, without a buffer, and with
-    nothing to read when a run is resumed. Sharding takes every `num_shards`-th example.
+    nothing to read when a run is resumed. Each host takes every `host_count`-th example.
 
     Subclasses set `train_size` and `eval_size`; an epoch is `num_train_images` examples if that
     flag is set, a new random part of the data each time.
@@ -134,7 +163,9 @@ class IndexedSource(StreamSource):
     def num_eval_images(self) -> int | None:
         return _at_most("num_eval_images", self.config.num_eval_images, self.eval_size)
 
-    def train_stream(self, seed: int, start: int, shard: int, num_shards: int) -> tf.data.Dataset:
+    def train_stream(
+        self, seed: int, start: int, host_index: int, host_count: int
+    ) -> tf.data.Dataset:
         epoch_size = self.num_train_images
         if not epoch_size:
             raise UserError(f"--data_dir={self.config.data_dir} has no pictures to train on")
@@ -146,17 +177,17 @@ class IndexedSource(StreamSource):
             return {"raw": raw, "epoch": epoch, "index": index}
 
         # In blocks, because a tf.data service asks for them one by one.
-        block = num_shards * _BLOCK
-        blocks = tf.data.Dataset.range(start + shard, tf.int64.max - block, block)
+        block = host_count * _BLOCK
+        blocks = tf.data.Dataset.range(start + host_index, tf.int64.max - block, block)
         positions = blocks.flat_map(
-            lambda first: tf.data.Dataset.range(first, first + block, num_shards)
+            lambda first: tf.data.Dataset.range(first, first + block, host_count)
         )
         return positions.map(place)
 
-    def eval_stream(self, shard: int, num_shards: int) -> tf.data.Dataset:
+    def eval_stream(self, host_index: int, host_count: int) -> tf.data.Dataset:
         if not self.num_eval_images:
             raise UserError(f"--data_dir={self.config.data_dir} has no pictures to evaluate")
-        return tf.data.Dataset.range(shard, self.num_eval_images, num_shards)
+        return tf.data.Dataset.range(host_index, self.num_eval_images, host_count)
 
 
 def _at_most(flag: str, wanted: int | None, available: int) -> int | None:

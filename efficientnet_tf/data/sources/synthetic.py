@@ -3,9 +3,8 @@
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig
-from efficientnet_tf.data.sources.source import BatchSource
+from efficientnet_tf.data.sources.source import IMAGENET_CLASSES, BatchSource
 
-IMAGENET_CLASSES = 1000
 IMAGENET_TRAIN_IMAGES = 1281167
 IMAGENET_EVAL_IMAGES = 50000
 
@@ -31,14 +30,18 @@ class SyntheticSource(BatchSource):
     def num_eval_images(self) -> int:
         return self._config.num_eval_images or IMAGENET_EVAL_IMAGES
 
-    def train_batches(self, batch_size: int, shard: int) -> tf.data.Dataset:
+    def train_batches(
+        self, config: DataConfig, batch_size: int, host_index: int
+    ) -> tf.data.Dataset:
         def one_hot(batch):
             return batch | {"label": tf.one_hot(batch["label"], self.num_classes)}
 
-        return self._batch(batch_size, shard).map(one_hot).cache().repeat()
+        return self._batch(config, batch_size, host_index).map(one_hot).cache().repeat()
 
-    def eval_batches(self, batch_size: int, shard: int, num_shards: int) -> tf.data.Dataset:
-        here = len(range(shard, self.num_eval_images, num_shards))
+    def eval_batches(
+        self, config: DataConfig, batch_size: int, host_index: int, host_count: int
+    ) -> tf.data.Dataset:
+        here = len(range(host_index, self.num_eval_images, host_count))
 
         def mask(batch, first):
             """Blanks what lies behind the last image."""
@@ -49,15 +52,15 @@ class SyntheticSource(BatchSource):
             }
 
         whole, rest = divmod(here, batch_size)
-        batch = self._batch(batch_size, shard).cache()
+        batch = self._batch(config, batch_size, host_index).cache()
         batches = batch.repeat(whole)
         if rest:
             batches = batches.concatenate(batch.map(lambda batch: mask(batch, here - rest)))
         padding = batch.map(lambda batch: mask(batch, here)).cache().repeat()
         return batches.concatenate(padding)
 
-    def _batch(self, batch_size: int, shard: int) -> tf.data.Dataset:
-        size, seed = self._config.image_size, [self._config.seed, shard]
+    def _batch(self, config: DataConfig, batch_size: int, host_index: int) -> tf.data.Dataset:
+        size, seed = config.image_size, [config.seed, host_index]
 
         def draw(_):
             shape = [batch_size, size, size, 3]

@@ -28,15 +28,15 @@ class TFDSSource(RecordSource):
     """Class count, example counts and label names from the builder's own description."""
 
     def __init__(self, config: DataConfig):
-        self.name = config.dataset
+        self.name = config.source_name
         builder = _prepared_builder(config)
         info = builder.info
-        image, label = _image_and_label(config.dataset, info)
+        image, label = _image_and_label(config.source_name, info)
         self.num_classes = info.features[label].num_classes
         self.label_names = list(info.features[label].names)
         self._parse = _parser(info.features, image, label)
         if "train" not in info.splits:
-            raise UserError(f"--dataset={config.dataset} has no split named train")
+            raise UserError(f"--dataset={config.source_name} has no split named train")
         held_out = next((name for name in _EVAL_SPLITS if name in info.splits), None)
         train = _files(info.splits["train"])
         evaluation = _files(info.splits[held_out]) if held_out else train
@@ -50,7 +50,7 @@ class TFDSSource(RecordSource):
 def _prepared_builder(config: DataConfig):
     import tensorflow_datasets as tfds
 
-    name = config.dataset
+    name = config.source_name
     try:
         with _quiet():
             builder = tfds.builder(name, data_dir=config.data_dir, try_gcs=False)

@@ -5,9 +5,9 @@ import tensorflow as tf
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.shards import find_shards
-from efficientnet_tf.data.sources.source import Picture
+from efficientnet_tf.data.sources.source import IMAGENET_CLASSES, Picture
 
-IMAGENET_CLASSES = 1000
+_WITH_BACKGROUND = IMAGENET_CLASSES + 1
 # With defaults that are errors later on, where the record can be named.
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string, ""),
@@ -18,9 +18,10 @@ _FEATURES = {
 class TFRecordSource(RecordSource):
     """tf.Example records with a picture and a label from 1; label 0 is the background.
 
-    A model of 1,001 classes keeps the background; for any other number of classes label 0 is an
-    error like every label out of range. `holdout_shards` leading training shards become the
-    evaluation split, the original's "minival".
+    The records do not say how many classes there are: `num_classes` is the configuration's, None
+    where it says nothing. A network of 1,001 classes keeps the background; for any other number of
+    classes label 0 is an error like every label out of range. `holdout_shards` leading training
+    shards become the evaluation split, the original's "minival".
     """
 
     name = "tfrecord"
@@ -39,8 +40,14 @@ class TFRecordSource(RecordSource):
             raise UserError(f"--data_dir={config.data_dir} has no train-*-of-* or validation-*-of-*"
                             " TFRecord shards")  # fmt: skip
         super().__init__(config, train, evaluation)
-        has_background = config.num_classes == IMAGENET_CLASSES + 1
-        self.num_classes = IMAGENET_CLASSES if has_background else config.num_classes or 1000
+        self.num_classes = config.num_classes
+        if config.num_classes == _WITH_BACKGROUND:
+            self.num_classes = IMAGENET_CLASSES
+
+    def background(self, num_classes: int) -> int:
+        if self.num_classes is None:
+            return int(num_classes == _WITH_BACKGROUND)
+        return super().background(num_classes)
 
     def parse(self, record: tf.Tensor) -> Picture:
         features = tf.io.parse_single_example(record, _FEATURES)

@@ -1,0 +1,217 @@
+"""Bad examples: damaged records, pictures that cannot be decoded, labels out of range.
+
+Each is named, with the reason. Without `max_bad_examples` the first one is an error; with it, up to
+that many of an epoch are skipped and counted.
+
+Trying to decode costs a quarter of a millisecond (`attempt`), so without `max_bad_examples` only
+pictures that do not look like whole JPEGs are tried. A JPEG that fails nevertheless is an error of
+the decoder, which names nothing; `failures.explain` then reads the examples again to find it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from efficientnet_tf.config import DataConfig
+from efficientnet_tf.data.pictures.attempt import BLACK_PIXEL, attempt, picture_problem, try_decode
+from efficientnet_tf.data.pictures.decode import decode_and_crop
+from efficientnet_tf.data.sources.source import Picture, StreamSource, network_classes
+
+# `failures.explain` recognises our own assertions by it.
+BAD_EXAMPLE = "efficientnet_tf: bad example"
+
+
+class Loaded(NamedTuple):
+    """A picture and its label, if `ok`; else one black pixel and label 0.
+
+    Attributes:
+      ok: bool scalar.
+      image: the crop, `[height, width, 3]`, uint8 or the source's own dtype.
+      label: int32 scalar, class of the network.
+    """
+
+    ok: tf.Tensor
+    image: tf.Tensor
+    label: tf.Tensor
+
+
+@dataclass(frozen=True)
+class ExampleLoader:
+    """Reads and decodes the examples of one split; says what is wrong with a bad one.
+
+    Attributes:
+      read, name: of the source's split, `read_train` and `name_train` or their counterparts.
+      is_encoded: of the source.
+      tolerant: every example is tried, and a bad one is marked; else a bad one is an error.
+      first_label: the data's own number of class 0, for messages.
+      background: what is added to a label of the data to give the class of the network.
+      num_classes: of the network.
+    """
+
+    read: Callable[..., Picture]
+    name: Callable[..., tf.Tensor]
+    is_encoded: bool = True
+    tolerant: bool = False
+    first_label: int = 0
+    background: int = 0
+    num_classes: int = 1
+
+    def load(self, raw, choose_box: Callable[[tf.Tensor], tf.Tensor]) -> Loaded:
+        """One example, cropped to the box that `choose_box` picks from the picture's shape."""
+        if self.tolerant:
+            ok, (image, label) = self._try(raw, choose_box)
+        else:
+            encoded, label = self.read(raw)
+            ok, image = try_decode(encoded, choose_box)
+        ok &= self._in_range(label)
+        return Loaded(ok, image, tf.where(ok, label + self.background, 0))
+
+    def finish(self, example: dict, ok: tf.Tensor, raw, epoch: tf.Tensor | int = 0) -> dict:
+        """The example that was made of what `load` returned; fails unless `ok`.
+
+        A tolerant loader does not fail but adds `ok`, `epoch` and, of a bad example, `name` and
+        `reason`: what `count_bad` needs.
+        """
+        if not self.tolerant:
+            _require(ok, lambda: self.describe(raw))
+            return example
+        name, reason = tf.cond(
+            ok, lambda: (tf.constant(""), tf.constant("")), lambda: self.describe(raw)
+        )
+        return example | marks(ok, epoch, name, reason)
+
+    def can_decode(self, raw) -> tf.Tensor:
+        """Whether record and picture, all of it, are good; for a source of encoded pictures."""
+        return self._try(raw, _everything)[0]
+
+    def describe(self, raw) -> tuple[tf.Tensor, tf.Tensor]:
+        """Name and reason of a bad example, string scalars."""
+        if not self.is_encoded:
+            return self.name(raw), self._label_problem(self.read(raw).label)
+        nothing = Picture(tf.constant(""), tf.constant(0))
+        readable, (encoded, label) = attempt(self.read, raw, nothing)
+        reason = tf.case(
+            [
+                (~readable, lambda: tf.constant("is damaged or not a tf.Example")),
+                (~self.can_decode(raw), lambda: picture_problem(encoded)),
+            ],
+            default=lambda: self._label_problem(label),
+        )
+        return self.name(raw), reason
+
+    def _try(self, raw, choose_box):
+        """Whether reading and decoding succeed, and the image and label of the data."""
+
+        def decode(raw):
+            encoded, label = self.read(raw)
+            return decode_and_crop(encoded, choose_box), label
+
+        return attempt(decode, raw, (BLACK_PIXEL, 0))
+
+    def _in_range(self, label):
+        return (label >= -self.background) & (label < self.num_classes - self.background)
+
+    def _label_problem(self, label):
+        lowest = self.first_label - self.background
+        allowed = f", outside {lowest}..{lowest + self.num_classes - 1}"
+        return tf.strings.join(["has label ", _text(label + self.first_label), allowed])
+
+
+def training_loader(source: StreamSource, config: DataConfig) -> ExampleLoader:
+    """A loader for the training split of a source."""
+    return _loader(source, config, source.read_train, source.name_train)
+
+
+def evaluation_loader(source: StreamSource, config: DataConfig) -> ExampleLoader:
+    """A loader for the evaluation split of a source."""
+    return _loader(source, config, source.read_eval, source.name_eval)
+
+
+def _loader(source, config, read, name):
+    num_classes = network_classes(source, config)
+    return ExampleLoader(
+        read,
+        name,
+        is_encoded=source.is_encoded,
+        tolerant=source.is_encoded and config.max_bad_examples > 0,
+        first_label=source.first_label,
+        background=source.background(num_classes),
+        num_classes=num_classes,
+    )
+
+
+def marks(ok, epoch, name="", reason="") -> dict:
+    """What a tolerant loader adds to an example."""
+    return {"ok": ok, "epoch": tf.cast(epoch, tf.int64), "name": name, "reason": reason}
+
+
+def count_bad(
+    examples: tf.data.Dataset, limit: int, title: Callable, report: bool = True
+) -> tf.data.Dataset:
+    """Names each bad example on stderr, and says at the end of an epoch how many there were.
+
+    Args:
+      examples: elements with the `marks` of a tolerant loader.
+      limit: how many an epoch may have; one more is an error.
+      title: int64 epoch to what to call it, both scalar tensors.
+      report: False counts without printing.
+    """
+    none = tf.constant(0, tf.int64)
+
+    def step(state, example):
+        epoch, bad = state
+        turned = example["epoch"] != epoch
+        _print_if(
+            report & turned & (bad > 0), lambda: [title(epoch), ": ", _text(bad), " skipped in all"]
+        )
+        bad = tf.where(turned, none, bad) + tf.cast(~example["ok"], tf.int64)
+        _require(bad <= limit, lambda: (example["name"], example["reason"]))
+        _print_if(
+            report & ~example["ok"], lambda: ["skipped: ", example["name"], " ", example["reason"]]
+        )
+        return (example["epoch"], bad), example
+
+    return examples.scan((none, none), step)
+
+
+def fill_gaps(batch: dict) -> dict:
+    """Replaces each bad example of a batch by a good one of the batch, the nearest before it.
+
+    Good examples keep their places, so a resumed run still sees the batches of the uninterrupted
+    one.
+
+    Args:
+      batch: a batch of examples with `marks`.
+    """
+    ok = batch["ok"]
+    _require(tf.reduce_any(ok), lambda: (batch["name"][0], batch["reason"][0]))
+    rows = tf.range(tf.shape(ok)[0])
+    last_good = tf.scan(tf.maximum, tf.where(ok, rows, -1))
+    first_good = tf.argmax(tf.cast(ok, tf.int32), output_type=tf.int32)
+    rows = tf.maximum(last_good, first_good)
+    return {key: tf.gather(value, rows) for key, value in batch.items()}
+
+
+def _require(condition: tf.Tensor, describe: Callable) -> None:
+    """Fails with name and reason in a form that `failures.explain` can read."""
+
+    def fail():
+        name, reason = describe()
+        return tf.debugging.Assert(False, [BAD_EXAMPLE, reason, name])
+
+    tf.cond(condition, tf.no_op, fail)
+
+
+def _print_if(condition: tf.Tensor, parts: Callable[[], list]) -> None:
+    """Prints to stderr; one string, because TensorFlow puts several between quotes."""
+    tf.cond(condition, lambda: tf.print(tf.strings.join(parts())), tf.no_op)
+
+
+def _everything(shape):
+    """The box that is the whole picture."""
+    return tf.stack([0, 0, shape[0], shape[1]])
+
+
+_text = tf.strings.as_string
