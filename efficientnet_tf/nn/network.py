@@ -11,6 +11,7 @@ from efficientnet_tf.config import MIN_IMAGE_SIZE, ModelConfig, UserError, unkno
 from efficientnet_tf.nn.expansion import BlockWithExpansion
 from efficientnet_tf.nn.layers import ConvBatchNorm, Dropout, dense_initializer
 from efficientnet_tf.nn.mbconv import Block, build_block
+from efficientnet_tf.nn.normalization import Normalization, per_channel
 from efficientnet_tf.nn.padding import CONVOLUTIONS
 
 
@@ -74,15 +75,9 @@ def _image_input(config, include_top, input_tensor, input_shape):
 
 
 def _normalization(config, channels):
-    """(x - mean) / stddev on 0..255; channels that are not RGB get the average of the three."""
-    mean, stddev = (
-        list(rgb) if channels == 3 else [sum(rgb) / 3] * channels
-        for rgb in (config.mean_rgb, config.stddev_rgb)
-    )
-    if channels > 3:
-        mean[:3], stddev[:3] = config.mean_rgb, config.stddev_rgb
-    variance = [value * value for value in stddev]
-    return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
+    """(x - mean) / stddev on 0..255, for any number of channels."""
+    mean, stddev = (per_channel(rgb, channels) for rgb in (config.mean_rgb, config.stddev_rgb))
+    return Normalization(mean, stddev, name="normalization")
 
 
 def _pooling(kind):
