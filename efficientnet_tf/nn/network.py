@@ -40,7 +40,8 @@ def build_network(
         caller feeds `(rgb - mean_rgb) / stddev_rgb`.
 
     Returns:
-      A model from [N, H, W, C] to [N, num_classes] in float32 (with the top).
+      A model from [N, H, W, C] to [N, num_classes] (with the top), in float64 under that policy
+      and in float32 under every other.
     """
     if config.padding not in CONVOLUTIONS:
         raise unknown_name("padding", config.padding, CONVOLUTIONS)
@@ -91,8 +92,11 @@ def _pooling(kind):
 
 
 def _classifier(config, activation):
-    """Average pooling -> dropout -> dense, and the activation as a layer of its own, in float32,
-    so that the logits of any saved model can be reached."""
+    """Average pooling -> dropout -> dense -> activation.
+
+    The activation is a layer of its own, so that the logits of any saved model can be reached, and
+    computes in float32 at least.
+    """
 
     def classify(x):
         x = _pooling("avg")(x)
@@ -100,7 +104,8 @@ def _classifier(config, activation):
         x = keras.layers.Dense(
             config.num_classes, kernel_initializer=dense_initializer(), name="predictions"
         )(x)
-        return keras.layers.Activation(activation or "linear", dtype="float32", name="output")(x)
+        dtype = keras.backend.result_type(x.dtype, "float32")
+        return keras.layers.Activation(activation or "linear", dtype=dtype, name="output")(x)
 
     return classify
 
