@@ -52,31 +52,34 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch norm on TensorFlow's fused kernel, over replica groups where a step asks.
 
     Input and output [N, H, W, C]. The moving variance is the population variance, as in the
-    original. On other backends this is Keras' own layer.
+    original. The kernel takes float32, float16 and bfloat16, with parameters and statistics in
+    float32; on other backends and in float64 this is Keras' own layer.
     """
 
     def call(self, inputs, training=None, mask=None):
-        if keras.backend.backend() != "tensorflow":
+        step = current_step()
+        replicas = step.batch_norm_replicas if step else 1
+        dtype = keras.backend.result_type(inputs.dtype, "float32")
+        if keras.backend.backend() != "tensorflow" or (dtype == "float64" and replicas == 1):
             return super().call(inputs, training=training, mask=mask)
         from efficientnet_tf.nn import tensorflow_ops as kernels
 
+        gamma, beta, mean, variance = (
+            ops.cast(variable, dtype)
+            for variable in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        )
         if not (training and self.trainable):
             return kernels.fused_batch_norm_inference(
-                inputs,
-                self.gamma.value,
-                self.beta.value,
-                self.moving_mean.value,
-                self.moving_variance.value,
-                self.epsilon,
+                inputs, gamma, beta, mean, variance, self.epsilon
             )
-        step = current_step()
-        arguments = (inputs, self.gamma.value, self.beta.value, self.epsilon)
-        if step and step.batch_norm_replicas > 1:
-            y, *moments = kernels.group_batch_norm_training(*arguments, step.batch_norm_replicas)
+        if replicas > 1:
+            y, *moments = kernels.group_batch_norm_training(
+                inputs, gamma, beta, self.epsilon, replicas
+            )
         else:
-            y, *moments = kernels.fused_batch_norm_training(*arguments)
-        for moving, value in zip((self.moving_mean, self.moving_variance), moments, strict=True):
-            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+            y, *moments = kernels.fused_batch_norm_training(inputs, gamma, beta, self.epsilon)
+        self.moving_mean.assign(mean * self.momentum + moments[0] * (1.0 - self.momentum))
+        self.moving_variance.assign(variance * self.momentum + moments[1] * (1.0 - self.momentum))
         return y
 
 

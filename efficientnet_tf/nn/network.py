@@ -11,6 +11,7 @@ from efficientnet_tf.config import MIN_IMAGE_SIZE, ModelConfig, UserError, unkno
 from efficientnet_tf.nn.expansion import BlockWithExpansion
 from efficientnet_tf.nn.layers import ConvBatchNorm, Dropout, dense_initializer
 from efficientnet_tf.nn.mbconv import Block, build_block
+from efficientnet_tf.nn.normalization import Normalization, per_channel
 from efficientnet_tf.nn.padding import CONVOLUTIONS
 
 
@@ -39,7 +40,8 @@ def build_network(
         caller feeds `(rgb - mean_rgb) / stddev_rgb`.
 
     Returns:
-      A model from [N, H, W, C] to [N, num_classes] in float32 (with the top).
+      A model from [N, H, W, C] to [N, num_classes] (with the top), in float64 under that policy
+      and in float32 under every other.
     """
     if config.padding not in CONVOLUTIONS:
         raise unknown_name("padding", config.padding, CONVOLUTIONS)
@@ -74,15 +76,9 @@ def _image_input(config, include_top, input_tensor, input_shape):
 
 
 def _normalization(config, channels):
-    """(x - mean) / stddev on 0..255; channels that are not RGB get the average of the three."""
-    mean, stddev = (
-        list(rgb) if channels == 3 else [sum(rgb) / 3] * channels
-        for rgb in (config.mean_rgb, config.stddev_rgb)
-    )
-    if channels > 3:
-        mean[:3], stddev[:3] = config.mean_rgb, config.stddev_rgb
-    variance = [value * value for value in stddev]
-    return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
+    """(x - mean) / stddev on 0..255, for any number of channels."""
+    mean, stddev = (per_channel(rgb, channels) for rgb in (config.mean_rgb, config.stddev_rgb))
+    return Normalization(mean, stddev, name="normalization")
 
 
 def _pooling(kind):
@@ -96,8 +92,11 @@ def _pooling(kind):
 
 
 def _classifier(config, activation):
-    """Average pooling -> dropout -> dense, and the activation as a layer of its own, in float32,
-    so that the logits of any saved model can be reached."""
+    """Average pooling -> dropout -> dense -> activation.
+
+    The activation is a layer of its own, so that the logits of any saved model can be reached, and
+    computes in float32 at least.
+    """
 
     def classify(x):
         x = _pooling("avg")(x)
@@ -105,7 +104,8 @@ def _classifier(config, activation):
         x = keras.layers.Dense(
             config.num_classes, kernel_initializer=dense_initializer(), name="predictions"
         )(x)
-        return keras.layers.Activation(activation or "linear", dtype="float32", name="output")(x)
+        dtype = keras.backend.result_type(x.dtype, "float32")
+        return keras.layers.Activation(activation or "linear", dtype=dtype, name="output")(x)
 
     return classify
 

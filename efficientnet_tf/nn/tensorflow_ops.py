@@ -10,14 +10,14 @@ def replica_id() -> tf.Tensor | int:
 
 
 def fused_batch_norm_inference(x, gamma, beta, mean, variance, epsilon):
-    """Normalises `x` [N, H, W, C] with given float32 statistics [C]."""
+    """Normalises `x` [N, H, W, C], of at most 32 bits, with given float32 statistics [C]."""
     return tf.compat.v1.nn.fused_batch_norm(
         x, gamma, beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
     )[0]
 
 
 def fused_batch_norm_training(x, gamma, beta, epsilon):
-    """Normalises `x` [N, H, W, C] with its own statistics.
+    """Normalises `x` [N, H, W, C], of at most 32 bits, with its own statistics.
 
     Returns:
       `(y, mean, variance)`: y like x, mean and variance float32 [C]. The kernel returns the
@@ -32,8 +32,11 @@ def fused_batch_norm_training(x, gamma, beta, epsilon):
 
 
 def group_batch_norm_training(x, gamma, beta, epsilon, replicas):
-    """As `fused_batch_norm_training`, with statistics over groups of `replicas` replicas."""
-    mean, variance = _group_moments(tf.cast(x, tf.float32), replicas)
+    """As `fused_batch_norm_training`, with statistics over groups of `replicas` replicas.
+
+    `gamma` and `beta` are float32, or float64 like `x`, and so are the statistics.
+    """
+    mean, variance = _group_moments(tf.cast(x, gamma.dtype), replicas)
     scale = gamma * tf.math.rsqrt(variance + epsilon)
     y = x * tf.cast(scale, x.dtype) + tf.cast(beta - mean * scale, x.dtype)
     return y, mean, variance
@@ -49,7 +52,7 @@ def _group_moments(x, replicas):
     moments = tf.concat([tf.reduce_mean(x, [0, 1, 2]), tf.reduce_mean(x * x, [0, 1, 2])], 0)
     context = tf.distribute.get_replica_context()
     groups = max(1, context.num_replicas_in_sync // replicas)
-    row = tf.one_hot(tf.math.minimum(replica_id() // replicas, groups - 1), groups)
+    row = tf.one_hot(tf.math.minimum(replica_id() // replicas, groups - 1), groups, dtype=x.dtype)
     sizes = context.all_reduce(tf.distribute.ReduceOp.SUM, row)
     table = context.all_reduce(tf.distribute.ReduceOp.SUM, row[:, None] * moments)
     mean, square = tf.split(tf.linalg.matvec(table, row / sizes, transpose_a=True), 2)
