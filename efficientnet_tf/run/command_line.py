@@ -9,23 +9,61 @@ from collections.abc import Iterator, Sequence
 from absl import app, logging
 from absl import flags as absl_flags
 
-from efficientnet_tf.config import UserError
+from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.run import flags
+from efficientnet_tf.run.flag_help import requested_help
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Reads the flags, then hands over to the run; nothing is loaded before the flags are good."""
+def console(argv: Sequence[str] | None = None) -> None:
+    """Entry point; ends the process with status 0, or 1 after an error.
+
+    Args:
+      argv: program name and arguments; the process's own by default.
+    """
+    flags.define_flags()
+    app.run(main, argv=list(argv or sys.argv), flags_parser=parse)
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """Sets the flags; returns the program's name and what is no flag.
+
+    Prints the help and ends the process where it is asked for, or where nothing is asked for.
+    """
+    program, *arguments = argv
+    if text := requested_help(arguments):
+        print(text)
+        sys.exit(0)
+    with _errors_on_one_line():
+        return [program, *flags.parse(arguments)]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Does what the flags say. TensorFlow starts once they are known to be good."""
     if not absl_flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # below it, TensorFlow logs every save
+    with _errors_on_one_line():
+        config = flags.run_config(argv[1:])
+        for note in flags.notes(config):
+            print(f"note: {note}", file=sys.stderr)
+        execute(config)
+
+
+def execute(config: RunConfig) -> None:
+    """Starts TensorFlow and runs `config`."""
+    with _quiet_start():
+        import tensorflow as tf
+
+        from efficientnet_tf.run import modes
+
+        tf.config.list_physical_devices()
+    modes.execute(config)
+
+
+@contextlib.contextmanager
+def _errors_on_one_line() -> Iterator[None]:
+    """Ends the process with status 1 and one line for an error that the user can mend."""
     try:
-        config = flags.run_config(arguments[1:])
-        with _quiet_start():
-            import tensorflow as tf
-
-            from efficientnet_tf.run import modes
-
-            tf.config.list_physical_devices()
-        modes.execute(config)
+        yield
     except (UserError, OSError) as error:  # OSError: a file or folder that cannot be written
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -33,35 +71,21 @@ def main(arguments: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def _quiet_start() -> Iterator[None]:
-    """Keeps TensorFlow's start-up chatter off the terminal, and shows it if starting fails.
+    """Keeps TensorFlow's start-up messages off the terminal, and shows them if starting fails.
 
-    It comes from C++ before any log level is read, so the file descriptor itself is diverted.
+    C++ code writes them before any log level is read, so the file descriptor itself is diverted.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as chatter:
+    with tempfile.TemporaryFile() as messages:
         terminal = os.dup(2)
-        os.dup2(chatter.fileno(), 2)
+        os.dup2(messages.fileno(), 2)
         try:
             yield
         except BaseException:
-            chatter.seek(0)
-            os.write(terminal, chatter.read())
+            messages.seek(0)
+            os.write(terminal, messages.read())
             raise
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
-
-
-def console() -> None:
-    """Entry point."""
-    flags.define_flags()
-    app.run(main, flags_parser=_parse)
-
-
-def _parse(arguments: list[str]) -> list[str]:
-    try:
-        return absl_flags.FLAGS(arguments)
-    except absl_flags.Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
