@@ -5,15 +5,18 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.command import TINY, main
+from helpers.command import TINY, call
 from PIL import Image
 
 from efficientnet_tf import data
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.nn.network import build_network
-from efficientnet_tf.run.folder import RunFolder
-from efficientnet_tf.train.checkpoint import find_checkpoints, load_run_weights
+from efficientnet_tf.weights.formats.run_checkpoint import read_description
 from efficientnet_tf.weights.loading import load_weights
+
+
+def network_of(folder):
+    return read_description(str(folder)).network
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def run(tmp_path_factory):
     """A tiny network trained for two steps and exported."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     flags = (f"--model_dir={folder}", f"--export_dir={folder}/export")
-    result = main(*TINY, *flags, "--train_steps=2", "--mode=train")
+    result = call(*TINY, *flags, "--train_steps=2", "--mode=train")
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -42,7 +45,7 @@ def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
     names = ("a.jpg", "broken.jpg", "b.png", "missing.png", "grey.png")
     files = [str(pictures / name) for name in names]
     output = tmp_path / "predictions.json"
-    result = main(
+    result = call(
         *("--mode=predict", f"--model_dir={run}", "--eval_batch_size=2"),
         *(f"--output_json={output}", *files),
     )
@@ -59,7 +62,7 @@ def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
         "efficientnet-b0", width_coefficient=0.25, depth_coefficient=0.1, num_classes=10
     )
     model = build_network(config, input_shape=(32, 32, 3))
-    load_run_weights(model, find_checkpoints(str(run))[0])
+    load_weights(model, str(run))
     for file in (files[0], files[2], files[4]):
         probabilities = model(data.read_picture(file, 32, "bicubic")[None]).numpy()[0]
         predictions = results[file]["predictions"]
@@ -72,14 +75,14 @@ def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
 
 
 def test_predict_needs_pictures_and_weights(run):
-    result = main("--mode=predict", f"--model_dir={run}")
+    result = call("--mode=predict", f"--model_dir={run}")
     assert result.returncode == 1 and "needs picture files" in result.stderr
-    result = main("--mode=predict", "cat.jpg")
+    result = call("--mode=predict", "cat.jpg")
     assert result.returncode == 1 and "needs --init_checkpoint" in result.stderr
 
 
 def test_summary_prints_tables_and_draws_the_augmentation(tmp_path):
-    result = main(
+    result = call(
         *("--mode=summary", "--model_name=efficientnet-b5", "--dataset=digits"),
         *("--input_image_size=64", f"--model_dir={tmp_path}"),
     )
@@ -92,13 +95,12 @@ def test_summary_prints_tables_and_draws_the_augmentation(tmp_path):
 
 def test_convert_a_run_to_keras_and_to_a_tf1_checkpoint(run, tmp_path):
     """Both hold the averaged weights, the network is the run's own."""
-    step = find_checkpoints(str(run))[0]
-    config = RunFolder(str(run)).read_model()
+    config = network_of(run)
     model = build_network(config, input_shape=(32, 32, 3))
-    load_run_weights(model, step)
+    load_weights(model, str(run))
     image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
     for name in ("tiny.keras", "tiny.ckpt"):
-        result = main("--mode=convert", f"--init_checkpoint={run}", tmp_path / name)
+        result = call("--mode=convert", f"--init_checkpoint={run}", tmp_path / name)
         assert result.returncode == 0, result.stderr
         assert f"{name}: efficientnet-b0, 10 classes" in result.stdout
         again = build_network(config, input_shape=(32, 32, 3))
@@ -108,16 +110,16 @@ def test_convert_a_run_to_keras_and_to_a_tf1_checkpoint(run, tmp_path):
 
 def test_fine_tuning_keeps_what_is_frozen(run, tmp_path):
     """From the run's weights, all but the classifier frozen: only the classifier has changed."""
-    result = main(
+    result = call(
         *TINY,
         *(f"--model_dir={tmp_path}", f"--init_checkpoint={run}", "--mode=train"),
         *("--train_steps=2", "--freeze=all", "--freeze_bn", "--lr_warmup_epochs=0"),
     )
     assert result.returncode == 0, result.stderr
     assert "variables loaded from" in result.stdout
-    models = [build_network(RunFolder(str(folder)).read_model()) for folder in (run, tmp_path)]
-    load_run_weights(models[0], find_checkpoints(str(run))[0])
-    load_run_weights(models[1], find_checkpoints(str(tmp_path))[0], ema=False)
+    models = [build_network(network_of(folder)) for folder in (run, tmp_path)]
+    load_weights(models[0], str(run))
+    load_weights(models[1], str(tmp_path), ema=False)
     changed = {
         before.path.split("/")[0]
         for before, after in zip(models[0].weights, models[1].weights, strict=True)
@@ -127,10 +129,8 @@ def test_fine_tuning_keeps_what_is_frozen(run, tmp_path):
 
 
 def test_export_holds_the_averaged_weights(run):
-    model = build_network(
-        RunFolder(str(run)).read_model(), input_shape=(32, 32, 3), classifier_activation=None
-    )
-    load_run_weights(model, find_checkpoints(str(run))[0])
+    model = build_network(network_of(run), input_shape=(32, 32, 3), classifier_activation=None)
+    load_weights(model, str(run))
     image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
     exported = tf.saved_model.load(str(run / "export"))
     np.testing.assert_allclose(exported.serve(image), model(image), atol=1e-6)
@@ -140,7 +140,7 @@ def test_the_flags_of_a_run_do_not_repeat_what_was_asked_for_once(run):
     """Mode and export directory: `--mode=eval --flagfile=flags.txt` is to evaluate."""
     text = (run / "flags.txt").read_text()
     assert "# --mode=train" in text and "# --export_dir" in text
-    result = main("--mode=eval", f"--flagfile={run / 'flags.txt'}")
+    result = call("--mode=eval", f"--flagfile={run / 'flags.txt'}")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["num_images"] == 360
 
@@ -148,12 +148,12 @@ def test_the_flags_of_a_run_do_not_repeat_what_was_asked_for_once(run):
 def test_an_evaluation_that_never_came_is_made_up_for(run):
     """Killed between save and evaluation, or its record lost: the same command evaluates."""
     (run / "eval.jsonl").unlink(missing_ok=True)
-    result = main(f"--flagfile={run / 'flags.txt'}")
+    result = call(f"--flagfile={run / 'flags.txt'}")
     assert result.returncode == 0, result.stderr
     assert json.loads((run / "eval.jsonl").read_text())["step"] == 2
 
 
 def test_pictures_in_0_to_1_are_warned_of(run, tmp_path):
     Image.fromarray(np.ones([40, 40, 3], "uint8")).save(tmp_path / "dark.png")
-    result = main("--mode=predict", f"--model_dir={run}", tmp_path / "dark.png")
+    result = call("--mode=predict", f"--model_dir={run}", tmp_path / "dark.png")
     assert result.stderr == "warning: no pixel is above 1; the network expects RGB in 0..255\n"

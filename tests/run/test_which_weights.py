@@ -116,9 +116,7 @@ def test_settings_come_back_whatever_the_file_is_called(name, tmp_path):
     model = build_network(config, input_shape=(32, 32, 3))
     save_tf1_checkpoint(model, tmp_path / "tf1", scope=config.name)
     convert("efficientnet-b0", tmp_path / "tf1", tmp_path / name, **TINY_RUN.overrides, **CENTRED)
-    again = en.build_model(
-        "efficientnet-b0", weights=str(tmp_path / name), input_shape=(32, 32, 3)
-    )
+    again = en.build_model("efficientnet-b0", weights=str(tmp_path / name), input_shape=(32, 32, 3))
     images = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
     np.testing.assert_allclose(again(images), model(images), rtol=1e-6)
 
