@@ -2,7 +2,7 @@
 
 import itertools
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from efficientnet_tf.run.flag_checks import Choice
 from efficientnet_tf.run.flag_row import Flag
@@ -48,7 +48,7 @@ def requested_help(arguments: Sequence[str]) -> str | None:
     return short_help() if flags & _SHORT or not arguments else None
 
 
-def _page(topics: dict[str, Sequence[Flag]], tail: str) -> str:
+def _page(topics: Mapping[str, Sequence[Flag]], tail: str) -> str:
     column = 2 + max(len(flag.name) for flags in topics.values() for flag in flags) + 4
     parts = [_HEAD]
     for topic, flags in topics.items():
@@ -57,7 +57,7 @@ def _page(topics: dict[str, Sequence[Flag]], tail: str) -> str:
     return "\n".join([*parts, tail])
 
 
-def _rows(flags: Iterable[Flag], column: int) -> Iterable[str]:
+def _rows(flags: Iterable[Flag], column: int) -> Iterator[str]:
     for flag in flags:
         yield textwrap.fill(
             _meaning(flag),

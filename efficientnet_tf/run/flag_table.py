@@ -48,7 +48,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday(
             "model_name",
             "run",
-            "the network; --mode=summary lists all",
+            "network, see --mode=summary",
             unset="the weights' own, else efficientnet-b0",
         ),
         everyday(
@@ -216,7 +216,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday(
             "lr_schedule",
             "optimizer",
-            "schedule of the learning rate",
+            "rate schedule",
             choice("exponential", "cosine", "constant", "polynomial"),
             synonyms={"poly": "polynomial"},
         ),

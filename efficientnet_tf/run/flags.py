@@ -1,6 +1,7 @@
 """The command line becomes a `RunConfig`; nothing below this file sees a flag."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -20,7 +21,6 @@ from efficientnet_tf.run.flagfiles import resolve_arguments
 from efficientnet_tf.run.idle_flags import BIGTABLE, WITHOUT_EFFECT
 
 FLAGS = flags.FLAGS
-
 
 # absl's parser of a type, and the type in words.
 _TYPES = {
@@ -49,14 +49,18 @@ class _Parser(flags.ArgumentParser):
 
 
 def define_flags(flag_values: flags.FlagValues = FLAGS) -> None:
-    """Registers every flag with absl."""
+    """Registers every flag with absl, and forgets what an earlier command line set."""
     for row in ALL_FLAGS.values():
-        parser, serializer, boolean = (
+        if row.name in flag_values:
+            delattr(flag_values, row.name)
+        flag = flags.Flag(
             _Parser(row.kind),
             flags.ArgumentSerializer(),
-            row.kind is bool,
+            row.name,
+            row.initial,
+            row.help,
+            boolean=row.kind is bool,
         )
-        flag = flags.Flag(parser, serializer, row.name, row.initial, row.help, boolean=boolean)
         flags.DEFINE_flag(flag, flag_values)
 
 
@@ -105,9 +109,9 @@ def run_config(arguments: Sequence[str] = (), flag_values: flags.FlagValues = FL
     )
 
 
-def _said(flag_values: flags.FlagValues) -> dict[str, dict[str, object]]:
+def _said(flag_values: flags.FlagValues) -> dict[str, dict[str, Any]]:
     """The fields that flags on the command line or in a flagfile fill, by section."""
-    said: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
+    said: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for row in ALL_FLAGS.values():
         flag = flag_values[row.name]
         if not flag.present:
