@@ -15,6 +15,7 @@ from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.initial_weights import InitialWeights
 from efficientnet_tf.run.picture import captioned_grid
 from efficientnet_tf.train import distribute
+from efficientnet_tf.train.agreement import any_worker
 from efficientnet_tf.train.checkpoint import RunCheckpoints
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.evaluator import Evaluator
@@ -167,7 +168,7 @@ class TrainingSession(Session):
         self.checkpoints = RunCheckpoints(
             self.folder.path, self.model, self.optimizer, self.ema, config.train.keep_checkpoint_max
         )
-        self.start = self.checkpoints.restore_latest()
+        self.start = self.checkpoints.restore_in_all_workers(self.strategy)
         self.step = TrainStep(
             self.model,
             self.optimizer,
@@ -232,7 +233,7 @@ class TrainingSession(Session):
 
     def all_workers_done(self) -> None:
         """Keeps every process until the last one is here: the chief is still writing."""
-        self.loop.any_worker(False)
+        any_worker(self.strategy, False)
 
     def trainer(self) -> Trainer:
         """Trains from `self.start`."""
