@@ -146,7 +146,13 @@ class TrainingSession(Session):
             raise UserError(f"{config.data.dataset}: no training images are known; see "
                             "--data_dir and --num_train_images")  # fmt: skip
         self.steps_per_epoch = self.source.num_train_images / config.data.train_batch_size
-        norm_replicas = self._batch_norm_replicas()
+        norm_replicas = distribute.batch_norm_group(
+            config.optimizer.optimizer,
+            self.strategy.num_replicas_in_sync,
+            self.train_share,
+            config.batch_norm_batch_size,
+            config.train.batch_norm_replicas,
+        )
         if config.train.freeze:
             freeze(self.model, config.train.freeze)
         if config.train.freeze_bn:
@@ -181,21 +187,6 @@ class TrainingSession(Session):
             self._announce(None if self.start else warm)
             self.folder.claim(config.model, config.flags_text, self.source.label_names)
             self._show_beginning()
-
-    def _batch_norm_replicas(self):
-        """Replicas that share batch-norm statistics: asked for, LARS's groups, or the original's
-        rule."""
-        config, replicas = self.config, self.strategy.num_replicas_in_sync
-        wanted = config.train.batch_norm_replicas
-        if wanted is None and config.optimizer.optimizer == "lars":
-            wanted = min(replicas, max(1, config.batch_norm_batch_size // self.train_share))
-        if wanted is None:
-            wanted = distribute.batch_norm_replicas(replicas)
-        if not 1 <= wanted <= replicas or replicas % wanted:
-            raise UserError(
-                f"--batch_norm_replicas={wanted} must divide the {replicas} replicas of this run"
-            )
-        return wanted
 
     def _announce(self, warm):
         config, replicas = self.config, self.strategy.num_replicas_in_sync

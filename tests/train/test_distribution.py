@@ -228,7 +228,35 @@ def test_same_seed_same_run_and_another_seed_another():
     ("replicas", "together"), [(1, 1), (8, 1), (16, 8), (32, 8), (64, 8), (128, 16), (2048, 256)]
 )
 def test_batch_norm_groups_follow_the_original(replicas, together):
-    assert distribute.batch_norm_replicas(replicas) == together
+    assert distribute.batch_norm_group("rmsprop", replicas, 64, 128) == together
+
+
+@pytest.mark.parametrize(
+    ("replicas", "per_replica_batch", "together"),
+    [
+        (1, 256, 1),
+        (2, 256, 2),  # up to 8 replicas all of them, whatever their batch
+        (8, 16, 8),
+        (8, 256, 8),
+        (16, 64, 2),  # more: groups of the default 128 examples
+        (32, 32, 4),
+        (64, 8, 16),
+        (32, 1, 32),  # never more than there are
+        (16, 256, 1),  # one replica has more than 128 examples already
+        (24, 25, 4),  # 5 would hold 125 examples and does not divide 24
+    ],
+)
+def test_batch_norm_groups_under_lars(replicas, per_replica_batch, together):
+    assert distribute.batch_norm_group("lars", replicas, per_replica_batch, 128) == together
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "lars"])
+def test_batch_norm_groups_as_asked_for(optimizer):
+    assert distribute.batch_norm_group(optimizer, 16, 64, 128, wanted=4) == 4
+    for wanted in (0, 3, 32, -1):
+        message = f"^--batch_norm_replicas={wanted} must divide the 16 .* use one of 1, 2, 4, 8, 16"
+        with pytest.raises(UserError, match=message):
+            distribute.batch_norm_group(optimizer, 16, 64, 128, wanted)
 
 
 def test_group_statistics_are_those_of_the_joint_batch():
