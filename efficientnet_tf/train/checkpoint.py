@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.train.agreement import chief_value, fail_together
 from efficientnet_tf.weights.assignment import listing
 from efficientnet_tf.weights.formats.run_checkpoint import (
     RunCheckpoint,
@@ -66,6 +67,23 @@ class RunCheckpoints:
         if prefixes:
             raise UserError(f"{self.directory}: no checkpoint can be read; use another --model_dir")
         return 0
+
+    def restore_in_all_workers(self, strategy: tf.distribute.Strategy) -> int:
+        """`restore_latest` in every worker, which must find the step that the chief found.
+
+        Raises:
+          UserError: in every worker, if one of them cannot load the chief's checkpoint.
+        """
+        with fail_together(strategy):
+            step = self.restore_latest()
+        chief_step = chief_value(strategy, step)
+        with fail_together(strategy):
+            if step != chief_step:
+                raise UserError(
+                    f"--model_dir={self.directory}: this worker can read step {step}, the chief "
+                    f"step {chief_step}; give all workers the same shared folder"
+                )
+        return chief_step
 
     def _check_fit(self, prefix, shapes):
         """Raises a `UserError` with what differs: the network, else the average and optimizer."""

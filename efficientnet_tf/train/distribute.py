@@ -126,6 +126,43 @@ def per_replica_batch(strategy: tf.distribute.Strategy, batch_size: int, flag: s
     return batch_size // replicas
 
 
-def batch_norm_replicas(num_replicas: int) -> int:
-    """How many replicas share batch-norm statistics in the original: none up to 8, then groups."""
-    return 1 if num_replicas <= 8 else max(8, num_replicas // 8)
+def batch_norm_group(
+    optimizer_name: str,
+    replicas: int,
+    per_replica_batch: int,
+    batch_norm_batch_size: int,
+    wanted: int | None = None,
+) -> int:
+    """How many replicas compute their batch-norm statistics together.
+
+    The original's rule, where nothing else is wanted:
+    1. up to 8 replicas, each alone; under LARS all of them together;
+    2. more, in groups of `max(8, replicas // 8)`; under LARS in groups that hold
+       `batch_norm_batch_size` examples, rounded down to a group size that divides the replicas.
+
+    Args:
+      optimizer_name: `lars` or another.
+      replicas: in the whole run.
+      per_replica_batch: examples that one replica sees in a step.
+      batch_norm_batch_size: examples normalised together, under LARS on more than 8 replicas.
+      wanted: the group size that was asked for, None for the rule.
+
+    Raises:
+      UserError: groups of that size do not divide the replicas.
+    """
+    if wanted is None and optimizer_name == "lars":
+        largest = replicas if replicas <= 8 else batch_norm_batch_size // per_replica_batch
+        return max(size for size in _divisors(replicas) if size <= max(1, largest))
+    if wanted is None:
+        wanted = 1 if replicas <= 8 else max(8, replicas // 8)
+    if wanted not in _divisors(replicas):
+        sizes = ", ".join(map(str, _divisors(replicas)))
+        raise UserError(
+            f"--batch_norm_replicas={wanted} must divide the {replicas} replicas of this run; "
+            f"use one of {sizes}"
+        )
+    return wanted
+
+
+def _divisors(number: int) -> list[int]:
+    return [size for size in range(1, number + 1) if number % size == 0]

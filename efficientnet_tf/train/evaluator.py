@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.train.agreement import chief_value
 from efficientnet_tf.train.progress import Progress
 
 _STEPS_PER_CALL = 32
@@ -54,7 +55,8 @@ class Evaluator:
 
     def __init__(self, strategy, model: keras.Model, dataset, batch_size, num_images=None):
         self.strategy, self.model, self.dataset = strategy, model, dataset
-        self.batch_size, self.num_images = batch_size, num_images
+        self.batch_size = batch_size
+        self.num_images = chief_value(strategy, num_images or 0) or None
         self._warned = False
         with strategy.scope():
             self._sums = tf.Variable(

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from efficientnet_tf.train.distribute import num_workers
 from efficientnet_tf.train.step import MEASURES, TrainStep
 
 
@@ -35,7 +34,7 @@ class DeviceLoop:
             )
 
     def run(self, steps: int) -> list[dict[str, float]]:
-        """Runs `steps` optimizer steps.
+        """Runs `steps` optimizer steps, the same number in every worker.
 
         Returns:
           One row for each `log_every` steps, the last may be shorter: `steps` in the row and the
@@ -57,17 +56,6 @@ class DeviceLoop:
             self.strategy.run(self._replica_step, args=(next(iterator), row))
         if self.strategy.num_replicas_in_sync > 1:
             self.strategy.run(self._synchronise)
-
-    def any_worker(self, flag: bool) -> bool:
-        """Whether `flag` is set in any process of the run; all of them wait here for each other."""
-        if num_workers(self.strategy) == 1:
-            return flag
-        return float(self._count(tf.constant(float(flag)))) > 0
-
-    @tf.function
-    def _count(self, flag):
-        counts = self.strategy.run(lambda: tf.identity(flag))
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, counts, axis=None)
 
     def _replica_step(self, batch, row):
         measures = self.step(batch)

@@ -6,6 +6,9 @@ from keras.optimizers import schedules
 
 from efficientnet_tf.config import OptimizerConfig, unknown_name
 
+# What the original calls a schedule, where Keras has another word.
+_ORIGINAL_NAMES = {"poly": "polynomial"}
+
 
 @keras.saving.register_keras_serializable(package="efficientnet_tf")
 class Warmup(schedules.LearningRateSchedule):
@@ -70,6 +73,7 @@ def build_schedule(
       steps_per_epoch: may be fractional.
       total_steps: where the cosine reaches 0 and the polynomial its end.
     """
+    name = _ORIGINAL_NAMES.get(config.lr_schedule, config.lr_schedule)
     rate = config.base_learning_rate * batch_size / 256
     warmup_steps = int(config.lr_warmup_epochs * steps_per_epoch)
     decay_steps = steps_per_epoch * config.lr_decay_epoch
@@ -84,9 +88,9 @@ def build_schedule(
             rate, max(1, total_steps - warmup_steps + 1), end_learning_rate=0.1, power=2.0
         ),
     }
-    if config.lr_schedule not in builders:
-        raise unknown_name("lr_schedule", config.lr_schedule, builders)
-    after = builders[config.lr_schedule]()
+    if name not in builders:
+        raise unknown_name("lr_schedule", name, builders)
+    after = builders[name]()
     if warmup_steps < 1:
         return after
-    return Warmup(rate, warmup_steps, after, offset=config.lr_schedule == "polynomial")
+    return Warmup(rate, warmup_steps, after, offset=name == "polynomial")

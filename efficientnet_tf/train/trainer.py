@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from efficientnet_tf.config import TrainConfig, UserError
+from efficientnet_tf.train.agreement import agree, require_equal
 from efficientnet_tf.train.checkpoint import RunCheckpoints
 from efficientnet_tf.train.ema import ema_decay
 from efficientnet_tf.train.loop import DeviceLoop
@@ -13,7 +14,8 @@ from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.train.summaries import Summaries
 
 _MIN_STEPS_BETWEEN_SAVES = 100
-# A device call cannot be interrupted: no longer than a machine's notice before it is taken away.
+# A device call cannot be interrupted, so it must be shorter than the notice (30 s) that a
+# preemptible machine gets before it is taken away.
 _MAX_CALL_SECONDS = 20.0
 _FIRST_STEPS = 16
 
@@ -64,9 +66,12 @@ class Trainer:
 
         Raises:
           Interrupted: on such a signal.
-          UserError: the loss is no longer finite; what was saved stays as it is.
+          UserError: the loss is no longer finite, and what was saved stays as it is; or the
+            workers were started with different flags.
         """
         total, every = self.config.train_steps, self.config.steps_per_eval
+        shared = ("train_steps", "steps_per_eval", "iterations_per_loop")
+        require_equal(self.loop.strategy, {name: getattr(self.config, name) for name in shared})
         with _signals(self):
             while self.step < total:
                 pause = min(total, (self.step // every + 1) * every)
@@ -83,13 +88,14 @@ class Trainer:
             began = time.perf_counter()
             rows = self.loop.run(steps)
             seconds = time.perf_counter() - began
-            # The first call compiles: what it took says too little, never too much.
-            self._affordable = max(_FIRST_STEPS, int(_MAX_CALL_SECONDS * steps / seconds))
+            # The first call also compiles, so its pace asks for too few steps, never too many.
+            affordable = max(_FIRST_STEPS, int(_MAX_CALL_SECONDS * steps / seconds))
+            stop_asked = self._stop_signal is not None
+            self._affordable, stop = agree(self.loop.strategy, affordable, stop_asked)
             self._check_finite(rows, step)
             self._log(rows, step, steps * self.loop.step.global_batch_size / seconds)
             self._show(progress, rows[-1])
             due = max(_MIN_STEPS_BETWEEN_SAVES, self.config.iterations_per_loop)
-            stop = self.loop.any_worker(self._stop_signal is not None)
             if stop or self.step == pause or self.step - self._saved >= due:
                 self._save()
             if stop:

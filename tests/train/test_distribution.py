@@ -46,7 +46,10 @@ def free_ports(count):
     return ports
 
 
-def test_two_workers_equal_one_device(single_losses):
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    """What `helpers/worker.py` printed in two processes that train together."""
+    shared, *own = (str(tmp_path_factory.mktemp(name)) for name in ("shared", "first", "second"))
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     workers = []
     for index in range(2):
@@ -54,22 +57,60 @@ def test_two_workers_equal_one_device(single_losses):
         environment = {**os.environ, "TF_CONFIG": json.dumps(cluster)}
         workers.append(
             subprocess.Popen(
-                [sys.executable, str(WORKER)],
+                [sys.executable, str(WORKER), shared, own[index]],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )
         )
-    outputs = [worker.communicate(timeout=300) for worker in workers]
+    try:
+        outputs = [worker.communicate(timeout=300) for worker in workers]
+    finally:
+        for worker in workers:  # one that waits for the other does not end by itself
+            worker.kill()
     assert all(worker.returncode == 0 for worker in workers), outputs[0][1] + outputs[1][1]
-    results = [json.loads(stdout.splitlines()[-1]) for stdout, _ in outputs]
+    return [json.loads(stdout.splitlines()[-1]) for stdout, _ in outputs]
+
+
+def test_two_workers_equal_one_device(two_workers, single_losses):
+    results = two_workers
     assert [r["strategy"] for r in results] == ["CollectiveAllReduceStrategy"] * 2
     assert [r["replicas"] for r in results] == [2, 2]
     assert [r["chief"] for r in results] == [True, False]
-    assert [r["agreed"] for r in results] == [[True, False]] * 2
+    # Only the second worker was asked to stop; then nobody was.
+    assert [r["agreements"]["any_worker"] for r in results] == [[True, False]] * 2
     for result in results:
         np.testing.assert_allclose(result["losses"], single_losses, rtol=1e-5)
+
+
+def test_workers_take_the_chiefs_numbers(two_workers):
+    for result in two_workers:
+        assert result["agreements"]["chief_value"] == [2**53 + 1]
+
+
+def test_workers_fail_together(two_workers):
+    first, second = (result["agreements"] for result in two_workers)
+    assert first["fail_together"] == "another worker of this run failed; its output says why"
+    assert second["fail_together"] == "only here"
+    assert first["require_equal"] == "another worker of this run failed; its output says why"
+    assert second["require_equal"].startswith("--train_steps=2 in this worker, 3 in the chief")
+
+
+def test_workers_start_at_the_chiefs_step(two_workers):
+    first, second = (result["restored"] for result in two_workers)
+    assert first["shared"] == second["shared"] == 2
+    assert first["own"] == "another worker of this run failed; its output says why"
+    assert "this worker can read step 0, the chief step 2" in second["own"]
+
+
+def test_workers_of_different_speed_run_the_same_calls(two_workers):
+    """Each call is as long as the chief's clock allows; a worker's own clock would hang the run."""
+    first, second = (result["trained"] for result in two_workers)
+    assert first["calls"] == second["calls"]
+    assert len(first["calls"]) > 2
+    assert sum(first["calls"]) == len(first["losses"]) == 24
+    assert first["losses"] == second["losses"]
 
 
 def test_replicas_agree_after_a_call():
@@ -187,7 +228,35 @@ def test_same_seed_same_run_and_another_seed_another():
     ("replicas", "together"), [(1, 1), (8, 1), (16, 8), (32, 8), (64, 8), (128, 16), (2048, 256)]
 )
 def test_batch_norm_groups_follow_the_original(replicas, together):
-    assert distribute.batch_norm_replicas(replicas) == together
+    assert distribute.batch_norm_group("rmsprop", replicas, 64, 128) == together
+
+
+@pytest.mark.parametrize(
+    ("replicas", "per_replica_batch", "together"),
+    [
+        (1, 256, 1),
+        (2, 256, 2),  # up to 8 replicas all of them, whatever their batch
+        (8, 16, 8),
+        (8, 256, 8),
+        (16, 64, 2),  # more: groups of the default 128 examples
+        (32, 32, 4),
+        (64, 8, 16),
+        (32, 1, 32),  # never more than there are
+        (16, 256, 1),  # one replica has more than 128 examples already
+        (24, 25, 4),  # 5 would hold 125 examples and does not divide 24
+    ],
+)
+def test_batch_norm_groups_under_lars(replicas, per_replica_batch, together):
+    assert distribute.batch_norm_group("lars", replicas, per_replica_batch, 128) == together
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "lars"])
+def test_batch_norm_groups_as_asked_for(optimizer):
+    assert distribute.batch_norm_group(optimizer, 16, 64, 128, wanted=4) == 4
+    for wanted in (0, 3, 32, -1):
+        message = f"^--batch_norm_replicas={wanted} must divide the 16 .* use one of 1, 2, 4, 8, 16"
+        with pytest.raises(UserError, match=message):
+            distribute.batch_norm_group(optimizer, 16, 64, 128, wanted)
 
 
 def test_group_statistics_are_those_of_the_joint_batch():

@@ -108,6 +108,11 @@ def test_schedules_at_exact_steps(name, step, rate):
     assert float(schedule(name)(step)) == pytest.approx(rate, rel=1e-5, abs=1e-6)
 
 
+def test_poly_is_the_originals_word_for_polynomial():
+    for step in (10, 20, 50, 101):
+        assert float(schedule("poly")(step)) == float(schedule("polynomial")(step))
+
+
 @pytest.mark.parametrize("name", ["exponential", "cosine", "constant", "polynomial"])
 def test_schedules_survive_serialization(name):
     from keras.optimizers import schedules
