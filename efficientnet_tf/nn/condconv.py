@@ -92,7 +92,7 @@ class DepthwiseCondConv2D(_Experts):
         x = ops.reshape(ops.transpose(inputs, (1, 2, 0, 3)), (1, height, width, -1))
         kernel = ops.squeeze(ops.transpose(self.mix(routing), (1, 2, 0, 3, 4)), -1)
         kernel = ops.reshape(kernel, (self.kernel_size, self.kernel_size, -1, 1))
-        x = ops.depthwise_conv(x, kernel, self.strides, padding)
+        x = ops.depthwise_conv(x, kernel, self.strides, padding, "channels_last")
         x = ops.reshape(x, (*ops.shape(x)[1:3], -1, channels))
         return ops.transpose(x, (2, 0, 1, 3))
 

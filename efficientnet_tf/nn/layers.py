@@ -1,7 +1,7 @@
 """The layers MBConv blocks are made of, named as the TF1 checkpoints name them.
 
 Sublayers carry the original's scope names (`conv2d`, `tpu_batch_normalization_1`, `se`), so the
-path of every variable *is* its name in a checkpoint; `weights.tf1_checkpoint` relies on it.
+path of every variable is its name in a checkpoint; `weights.naming` relies on it.
 """
 
 import keras
@@ -9,6 +9,9 @@ from keras import ops
 
 from efficientnet_tf.nn.padding import CONVOLUTIONS
 from efficientnet_tf.nn.step_context import current_step
+
+# Explicit, so that a saved network loads whatever `image_data_format` Keras is set to.
+_LAYOUT = {"padding": "same", "data_format": "channels_last"}
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
 
@@ -34,8 +37,8 @@ def conv2d(
 ) -> keras.layers.Conv2D:
     """A convolution without bias, initialised as the original does."""
     convolution, _ = CONVOLUTIONS[padding]
-    kwargs = {"use_bias": False, "kernel_initializer": conv_initializer(), **kwargs}
-    return convolution(filters, kernel_size, padding="same", name=name, **kwargs)
+    kwargs = {**_LAYOUT, "use_bias": False, "kernel_initializer": conv_initializer(), **kwargs}
+    return convolution(filters, kernel_size, name=name, **kwargs)
 
 
 def depthwise_conv2d(
@@ -43,8 +46,8 @@ def depthwise_conv2d(
 ) -> keras.layers.DepthwiseConv2D:
     """A depthwise convolution without bias, initialised as the original does."""
     _, convolution = CONVOLUTIONS[padding]
-    kwargs = {"use_bias": False, "depthwise_initializer": conv_initializer()}
-    return convolution(kernel_size, strides, padding="same", name=name, **kwargs)
+    kwargs = {**_LAYOUT, "use_bias": False, "depthwise_initializer": conv_initializer()}
+    return convolution(kernel_size, strides, name=name, **kwargs)
 
 
 @register

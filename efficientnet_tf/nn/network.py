@@ -39,10 +39,18 @@ def build_network(
       include_preprocessing: the input is RGB in 0..255 and normalised inside; otherwise the
         caller feeds `(rgb - mean_rgb) / stddev_rgb`.
 
+    Raises:
+      UserError: a shape, padding or pooling that does not exist, or Keras set to `channels_first`.
+
     Returns:
       A model from [N, H, W, C] to [N, num_classes] (with the top), in float64 under that policy
       and in float32 under every other.
     """
+    if keras.config.image_data_format() != "channels_last":
+        raise UserError(
+            "the networks take images [N, H, W, C] only: call "
+            "keras.config.set_image_data_format('channels_last') before building one"
+        )
     if config.padding not in CONVOLUTIONS:
         raise unknown_name("padding", config.padding, CONVOLUTIONS)
     inputs = _image_input(config, include_top, input_tensor, input_shape)

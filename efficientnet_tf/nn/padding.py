@@ -29,7 +29,7 @@ class SymmetricConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         inputs, padding = pad(inputs, self.kernel_size[0], "symmetric")
-        return ops.conv(inputs, kernel, strides=self.strides, padding=padding)
+        return ops.conv(inputs, kernel, self.strides, padding, self.data_format)
 
 
 @register
@@ -38,7 +38,7 @@ class SymmetricDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
     def call(self, inputs):
         inputs, padding = pad(inputs, self.kernel_size[0], "symmetric")
-        return ops.depthwise_conv(inputs, self.kernel, strides=self.strides, padding=padding)
+        return ops.depthwise_conv(inputs, self.kernel, self.strides, padding, self.data_format)
 
 
 # padding of a `ModelConfig`: (convolution, depthwise convolution)

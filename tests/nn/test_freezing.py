@@ -6,6 +6,7 @@ import pytest
 
 from efficientnet_tf.build import build_model
 from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.freezing import freeze
 
 SMALL = {
     "num_classes": 3,
@@ -52,7 +53,23 @@ def test_freeze_batch_norm(tmp_path):
         assert not [path for path in changed if "batch_norm" in path]
 
 
-@pytest.mark.parametrize("what", ["none", "blocks<=99", "blocks<2"])
+@pytest.mark.parametrize("what", ["everything", "blocks<=99", "blocks<2"])
 def test_unknown_part(what):
     with pytest.raises(UserError, match="all, stem or blocks<=N"):
         build_model("efficientnet-b0", freeze=what, **SMALL)
+
+
+@pytest.mark.parametrize("nothing", ["none", None])
+def test_undo(nothing, tmp_path):
+    """Trains what a new network trains: also after a file, and the frozen batch norm."""
+    fresh = build_model("efficientnet-x-b0", freeze=nothing, **SMALL)
+    model = build_model("efficientnet-x-b0", freeze="all", freeze_bn=True, **SMALL)
+    model.save(tmp_path / "frozen.keras")
+    for network in (model, keras.models.load_model(tmp_path / "frozen.keras")):
+        assert len(network.trainable_weights) == 2  # the classifier's
+        freeze(network, nothing)
+        network.save(tmp_path / "thawed.keras")
+        for thawed in (network, keras.models.load_model(tmp_path / "thawed.keras")):
+            paths = [v.path for v in thawed.trainable_weights]
+            assert paths == [v.path for v in fresh.trainable_weights]
+            assert "blocks_1/tpu_batch_normalization/moving_mean" in changed_by_training(thawed)

@@ -68,6 +68,19 @@ def test_too_small_or_malformed_shapes_are_refused(shape):
         build(input_shape=shape)
 
 
+@pytest.fixture
+def channels_first():
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize("shape", [None, (3, 64, 64)])
+def test_channels_first_is_refused(shape, channels_first):
+    with pytest.raises(UserError, match=r"\[N, H, W, C\] only: .*'channels_last'"):
+        build(input_shape=shape)
+
+
 def test_preprocessing_inside_is_preprocessing_outside():
     config, rgb = toy_config(), np.random.RandomState(0).uniform(0, 255, (2, 32, 32, 3))
     inside = build(input_shape=(32, 32, 3))

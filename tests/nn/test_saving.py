@@ -19,8 +19,9 @@ FAMILIES = [
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 40, 32, 3)).astype("float32")
 
 
-def small(name):
-    config = model_config(name, width_coefficient=0.25, depth_coefficient=0.3, num_classes=7)
+def small(name, **overrides):
+    scaling = {"width_coefficient": 0.25, "depth_coefficient": 0.3}
+    config = model_config(name, **scaling, num_classes=7, **overrides)
     return build_network(config, input_shape=(None, None, 3))
 
 
@@ -44,3 +45,17 @@ def test_configuration_round_trip(name):
     assert [v.path for v in copy.weights] == [v.path for v in model.weights]
     copy.set_weights(model.get_weights())
     np.testing.assert_array_equal(copy(IMAGES), model(IMAGES))
+
+
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize("name", ["efficientnetv2-b0", "efficientnet-condconv-b0-4e"])
+def test_loads_where_keras_is_set_to_channels_first(name, padding, tmp_path):
+    model = small(name, padding=padding)
+    model.save(tmp_path / "model.keras")
+    expected = np.asarray(model(IMAGES))
+    keras.config.set_image_data_format("channels_first")
+    try:
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(loaded(IMAGES), expected)
+    finally:
+        keras.config.set_image_data_format("channels_last")
