@@ -3,15 +3,21 @@
     import efficientnet_tf as en
     model = en.build_model("efficientnet-b0", num_classes=10)
 
-Importing the package is cheap: the names below load what they need when they are first used, and
-the layers register with Keras as soon as Keras is there, so that saved models load without custom
-objects.
+Importing the package loads neither Keras nor TensorFlow: the names below load what they need when
+they are first used. Editors and type checkers read them in `__init__.pyi`. The package's layers,
+optimizers and augmentations are registered as soon as Keras is loaded, so that saved models load
+without `custom_objects`.
 """
 
 import importlib
 
-from efficientnet_tf.registration import register_with_keras
+from efficientnet_tf.arch.constructor_names import CONSTRUCTOR_NAMES
+from efficientnet_tf.serializable import register_with_keras
 
+__version__ = "0.1.0"
+
+# Public name -> the module of this package that defines it. A name of its own module is that
+# module itself. Every row has its line in `__init__.pyi`.
 _PUBLIC = {
     "available_models": "arch.variants",
     "input_size": "arch.variants",
@@ -24,26 +30,27 @@ _PUBLIC = {
     "decode_predictions": "imagenet",
     "preprocess_input": "imagenet",
     "freeze": "nn.freezing",
+    "train": "train",
     "load_weights": "weights.loading",
     "warm_start": "weights.warm_start",
     "convert": "weights.conversion",
     "load_tf1_checkpoint": "weights.formats.tf1_checkpoint",
     "save_tf1_checkpoint": "weights.formats.tf1_export",
+    **dict.fromkeys(CONSTRUCTOR_NAMES, "applications"),  # EfficientNetB0, EfficientNetB1, ...
 }
-_CONSTRUCTORS = "EfficientNet"  # EfficientNetB0 ...: every variant has one, in `applications`
 __all__ = [*_PUBLIC]
 
 register_with_keras()
 
 
 def __getattr__(name: str) -> object:
-    if name.startswith(_CONSTRUCTORS):
-        return getattr(importlib.import_module(f"{__name__}.applications"), name)
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
-    return module if _PUBLIC[name] == name else getattr(module, name)
+    value = module if _PUBLIC[name] == name else getattr(module, name)
+    globals()[name] = value  # the next access does not come here
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted({*globals(), *_PUBLIC})

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from efficientnet_tf.arch.constructor_names import CONSTRUCTOR_NAMES
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.build import build_model
 from efficientnet_tf.weights.published.table import published_sets
@@ -27,14 +28,7 @@ _DOC = """{class_name}: the network `{model_name}`, {size} x {size} pixels, {cla
     """
 
 
-def _class_name(model_name: str) -> str:
-    """`efficientnet-edgetpu-S` -> `EfficientNetEdgeTPUS`, `efficientnetv2-b0` -> `...V2B0`."""
-    spelled = {"edgetpu": "EdgeTPU", "condconv": "CondConv", "tpu": "TPU", "gpu": "GPU", "xl": "XL"}
-    words = model_name.removeprefix("efficientnet").strip("-").split("-")
-    return "EfficientNet" + "".join(spelled.get(word, word.title()) for word in words)
-
-
-def _constructor(model_name: str) -> Any:
+def _constructor(class_name: str, model_name: str) -> Any:
     """The function that `keras.applications` would have for a variant."""
     default_weights = "imagenet" if published_sets(model_name) else None
 
@@ -60,7 +54,7 @@ def _constructor(model_name: str) -> Any:
             name=name,
         )
 
-    config, class_name = VARIANTS[model_name], _class_name(model_name)
+    config = VARIANTS[model_name]
     construct.__name__ = construct.__qualname__ = class_name
     construct.__doc__ = _DOC.format(
         class_name=class_name,
@@ -73,5 +67,5 @@ def _constructor(model_name: str) -> Any:
 
 
 # {"EfficientNetB0": function, ...}: one for every variant, all of them names of this module.
-CONSTRUCTORS = {_class_name(name): _constructor(name) for name in VARIANTS}
+CONSTRUCTORS = {name: _constructor(name, variant) for name, variant in CONSTRUCTOR_NAMES.items()}
 globals().update(CONSTRUCTORS)
