@@ -5,7 +5,7 @@ import time
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.train.agreement import chief_value
+from efficientnet_tf.train.agreement import chief_value, fail_together
 from efficientnet_tf.train.distribute import is_chief
 from efficientnet_tf.weights.formats.run_checkpoint import checkpoint_step, list_checkpoints
 
@@ -22,16 +22,24 @@ def next_checkpoint(
     evaluate different checkpoints or different numbers of them, and wait for each other for ever.
 
     Raises:
-      UserError: a worker cannot see the chief's checkpoint.
+      UserError: in every worker, if one cannot see the chief's checkpoint.
     """
     step = _wait(folder, done, timeout) if is_chief(strategy) else _NONE
     step = chief_value(strategy, step)
     if step == _NONE:
         return None
+    with fail_together(strategy):
+        return _checkpoint_of(folder, step)
+
+
+def _checkpoint_of(folder: str, step: int) -> str:
     for prefix in list_checkpoints(folder):
         if checkpoint_step(prefix) == step:
             return prefix
-    raise UserError(f"{folder}: this worker does not see the checkpoint of step {step}")
+    raise UserError(
+        f"{folder}: the chief found a checkpoint of step {step} that is not here; give all workers "
+        "the same shared folder"
+    )
 
 
 def _wait(folder: str, done: int, timeout: float) -> int:
