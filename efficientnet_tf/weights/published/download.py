@@ -34,9 +34,14 @@ def cache_directory() -> Path:
     return Path(home) / "models" / "efficientnet_tf"
 
 
-def max_archive_bytes(model_name: str) -> int:
-    """The most bytes that a checkpoint of this variant can have."""
-    parameters = cost.total(model_config(model_name))
+def max_archive_bytes(model_name: str, num_classes: int | None = None) -> int:
+    """The most bytes that a checkpoint of this variant can have.
+
+    Args:
+      num_classes: width of its classifier; the variant's own by default.
+    """
+    changes = {"num_classes": num_classes} if num_classes else {}
+    parameters = cost.total(model_config(model_name, **changes))
     return _COPIES * 4 * (parameters.trainable + parameters.non_trainable) + _OVERHEAD
 
 
@@ -55,11 +60,11 @@ def fetch(preset: Preset, cache_dir: str | None = None, base_url: str = BASE_URL
     folder = Path(cache_dir or cache_directory(), *preset.archive.split("/"))
     if folder.is_dir():
         return find_checkpoint(str(folder))
-    archive = folder.with_name(f"{folder.name}.tar.gz")
-    limit = max_archive_bytes(preset.model_name)
+    archive = folder.with_name(preset.file.rpartition("/")[2])
+    limit = max_archive_bytes(preset.model_name, preset.num_classes)
     placed = archive.exists()  # by hand, on a machine without network
     if not placed:
-        download(f"{base_url}/{preset.archive}.tar.gz", archive, limit)
+        download(f"{base_url}/{preset.file}", archive, limit)
     try:
         digest = check_sha256(archive, preset.sha256)
         extract_checkpoint(archive, folder, limit)
