@@ -58,8 +58,8 @@ def test_every_published_set_resolves():
     assert len(known) == 46 + 11 and all(75 <= top_1 <= 88.4 for top_1 in known)
 
 
-# Archives: google/automl, `effnetv2_model.get_model`. Classes, normalisation, size and resizing: its
-# `datasets.py`, `preprocessing.py` and `effnetv2_configs.py`.
+# Archives: google/automl's `effnetv2_model.get_model`. Classes, normalisation, size and resizing:
+# its `datasets.py`, `preprocessing.py` and `effnetv2_configs.py`.
 V2 = {
     ("s", "baseline"): ("s", 83.9, 1000, 128.0, 384, "bilinear"),
     ("m", "imagenet21k"): ("m-21k", None, 21843, 128.0, 224, "bilinear"),
