@@ -1,4 +1,4 @@
-"""The weights published with the papers: what exists, where, and for which input.
+"""The weights published with the papers: their archives, accuracies and inputs.
 
 Sources: Tan & Le 2019 (baseline, and AutoAugment as the original repository retrained them),
 Cubuk et al. 2019 (arXiv 1909.13719, RandAugment), Xie et al. 2019 (1911.09665, AdvProp), Xie et
