@@ -1,4 +1,4 @@
-"""Compound scaling: from the stages of a `ModelConfig` to the list of blocks that are built."""
+"""Compound scaling: the list of blocks to build for the stages of a `ModelConfig`."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ from efficientnet_tf.config import BlockSpec, ModelConfig
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """One block, every number final.
+    """One block after scaling.
 
     Attributes:
       operator: `mbconv`, `fused_mbconv` (one k x k convolution for expansion and depthwise) or
@@ -50,7 +50,10 @@ class BlockPlan:
 
 
 def round_filters(filters: int, config: ModelConfig) -> int:
-    """`filters` scaled by the width and rounded to the divisor, not down by more than 10%."""
+    """`filters` scaled by the width and rounded to a multiple of `depth_divisor`.
+
+    Rounding down leaves at least the share `min_rounding`.
+    """
     scaled = filters * config.width_coefficient
     divisor = config.depth_divisor
     rounded = max(config.min_depth, int(scaled + divisor / 2) // divisor * divisor)
@@ -97,7 +100,7 @@ def _repeats(spec: BlockSpec) -> list[BlockSpec]:
     """The blocks of one scaled stage; only the first strides, and changes channels and depth."""
     first = rest = spec
     if spec.space_to_depth and spec.strides == 1:
-        # A quarter of the pixels, four times the filters, and a kernel that sees as far.
+        # A quarter of the pixels, four times the filters; the kernel still spans the same area.
         first = rest = dataclasses.replace(
             spec,
             input_filters=spec.input_filters * 4,

@@ -1,7 +1,7 @@
 """The stages of every family, unscaled, in the original's block notation (`arch.block_string`).
 
 Sources: the original code for all but V2, whose table is in arXiv 2104.00298 (section 3.3) and
-automl's `effnetv2_configs.py`; there `c1` says what `f1` says here.
+automl's `effnetv2_configs.py`, whose token for a fused block is `c1`, not `f1`.
 """
 
 from efficientnet_tf.arch import block_string
@@ -40,7 +40,6 @@ V2_BASE = block_string.parse_all(
     "r1_k3_s11_e1_i32_o16_f1 r2_k3_s22_e4_i16_o32_f1 r2_k3_s22_e4_i32_o48_f1 "
     "r3_k3_s22_e4_i48_o96_se0.25 r5_k3_s11_e6_i96_o112_se0.25 r8_k3_s22_e6_i112_o192_se0.25"
 )
-
 V2_S = block_string.parse_all(
     "r2_k3_s11_e1_i24_o24_f1 r4_k3_s22_e4_i24_o48_f1 r4_k3_s22_e4_i48_o64_f1 "
     "r6_k3_s22_e4_i64_o128_se0.25 r9_k3_s11_e6_i128_o160_se0.25 r15_k3_s22_e6_i160_o256_se0.25"

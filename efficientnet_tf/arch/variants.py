@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from efficientnet_tf.arch import stages
 from efficientnet_tf.config import ModelConfig, unknown_name
 
-# What the rows of a family share beside their scaling.
+# The fields that all rows of a family share.
 _CENTRED = {"mean_rgb": (127.0,) * 3, "stddev_rgb": (128.0,) * 3}
 _LITE = {
     **_CENTRED,
@@ -29,8 +29,8 @@ _EDGETPU = {
 _CONDCONV = {**_CENTRED, "blocks": stages.CONDCONV}
 _X = {"blocks": stages.X, "activation": "relu"}
 _H = {"blocks": stages.H, "activation": "relu"}
-# V2's code rounds filters down without limit. B0-B3 keep V1's normalisation, the larger ones scale
-# to -1..1 (keras.applications).
+# V2's code has no `min_rounding`. B0-B3 keep V1's normalisation, the larger ones scale to -1..1
+# (automl's `preprocessing.py`, keras.applications).
 _V2_BASE = {"blocks": stages.V2_BASE, "batch_norm_momentum": 0.9, "min_rounding": 0.0}
 _V2 = {
     "batch_norm_momentum": 0.9,

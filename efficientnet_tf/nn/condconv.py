@@ -1,8 +1,8 @@
 """Conditionally parameterised convolution (Yang et al. 2019, arXiv 1904.04971).
 
-Every example has kernels of its own: the sum of the experts' kernels, weighted by routing weights
-[N, experts]. A batch is one computation: where the kernel is 1 x 1 a batched matrix product, and
-for the depthwise convolution the batch goes into the channels, which do not mix there anyway.
+The kernel of an example is the sum of the experts' kernels, weighted by its routing weights
+[N, experts]. A batch is computed at once: a 1 x 1 convolution as a batched matrix product, a
+depthwise one with the examples side by side as channels, which it does not mix.
 """
 
 import math
@@ -36,7 +36,7 @@ class _Experts(keras.layers.Layer):
         )
 
     def _initialize(self, shape, dtype=None):
-        """Every expert as if it were an ordinary convolution."""
+        """Initial values: each expert's are those of an ordinary convolution."""
         experts = [conv_initializer()(self.expert_shape, dtype) for _ in range(shape[0])]
         return ops.reshape(ops.stack(experts), shape)
 

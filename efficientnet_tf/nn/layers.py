@@ -87,8 +87,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 class StepSeedGenerator(keras.random.SeedGenerator):
-    """Keras' seed generator, except that inside a `StepContext` the seed is a pure function of
-    (run seed, layer name, step, replica): restarts repeat it and no two replicas share it.
+    """Keras' seed generator; inside a `StepContext` the seed comes from the step instead.
+
+    It is then a function of (run seed, layer name, step, replica): a resumed run draws the same
+    numbers, and no two replicas do.
     """
 
     def __init__(self, layer_name: str, seed: int | None = None):

@@ -156,7 +156,7 @@ class MBConvBlock(Block):
 
 @register
 class CondMBConvBlock(MBConvBlock):
-    """An MBConv block whose convolutions are mixed from experts by the block's input."""
+    """An MBConv block of conditional convolutions, routed by the mean of the block's input."""
 
     def __init__(self, plan, batch_norm, **kwargs):
         super().__init__(plan, batch_norm, **kwargs)

@@ -1,4 +1,4 @@
-"""From a `ModelConfig` to a functional `keras.Model`, and to the tensors inside it."""
+"""Builds a functional `keras.Model` from a `ModelConfig`, and models of its inner tensors."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -119,12 +119,12 @@ def _classifier(config, activation):
 
 
 def network_blocks(model: keras.Model) -> list[Block]:
-    """The model's blocks in order."""
-    layers = (getattr(layer, "block", layer) for layer in model.layers)  # BlockWithExpansion's own
+    """The model's blocks in order, also those inside a `BlockWithExpansion`."""
+    layers = (getattr(layer, "block", layer) for layer in model.layers)
     return [layer for layer in layers if isinstance(layer, Block)]
 
 
-# What a forward pass goes through after the blocks, and the endpoint each layer's output is.
+# (layer, endpoint that its output is) after the blocks, in the order of the forward pass.
 _TOP = (
     ("head", "head_1x1"),
     ("avg_pool", "pooled_features"),
@@ -137,8 +137,9 @@ def endpoint_names(model: keras.Model) -> list[str]:
     """The names that `feature_extractor` takes for this model, the original's.
 
     `stem`, `block_i`, `block_i/expansion_output` (the tensor entering the projection),
-    `reduction_1` .. `reduction_5` (what is last before each halving of the resolution),
-    `features`, and where the model has them `head_1x1`, `pooled_features`, `logits`.
+    `reduction_1` .. `reduction_5` (the last output of each resolution, H / 2 .. H / 32),
+    `features` (the last block's output), and where the model has them `head_1x1`,
+    `pooled_features`, `logits`.
     """
     blocks = network_blocks(model)
     layers = {layer.name for layer in model.layers}
@@ -150,7 +151,7 @@ def endpoint_names(model: keras.Model) -> list[str]:
 
 
 def _reductions(blocks):
-    """{reduction number: endpoint of what is last before the next halving}."""
+    """{number of the reduction: the last endpoint of that resolution}."""
     halving = [index for index, block in enumerate(blocks) if block.plan.downsampling > 1]
     last = [f"block_{index - 1}" if index else "stem" for index in [*halving, len(blocks)]]
     return dict(enumerate(last, start=1))

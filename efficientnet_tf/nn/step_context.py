@@ -1,8 +1,8 @@
-"""What a training step tells the layers inside it: its seed, its number, its replica group.
+"""Seed, step number and replica group of a training step, for the layers that it calls.
 
-The train loop opens a `StepContext` around the call of the network; the layers read it while they
-are traced. Outside of one (plain Keras `fit`, another backend) the layers behave like Keras' own,
-and a saved model carries nothing of the run that trained it.
+The training step opens a `StepContext` around the call of the network; the layers read it while
+they are traced. Outside of one (Keras' `fit`, another backend) the layers behave like Keras' own.
+None of it is saved with a model.
 """
 
 import contextlib

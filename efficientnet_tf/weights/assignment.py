@@ -1,7 +1,7 @@
-"""Named arrays into a model: all of them or, with an error that says why, none.
+"""Sets the weights of a model from named arrays: all of them, or none and an error says why.
 
-Whatever format weights came from, here they are a dictionary from the original's variable names
-(without scope, `blocks_3/conv2d/kernel`) to arrays in the original's layout.
+Weights of every format are read as a dictionary from the original's variable names (without scope,
+`blocks_3/conv2d/kernel`) to arrays in the original's layout.
 """
 
 import re
@@ -33,15 +33,15 @@ def _block_by_block(name: str) -> list[str | int]:
 
 
 def misshapen(model: keras.Model, shapes: Mapping[str, tuple]) -> list[str]:
-    """The names that model and file have in different shapes."""
+    """The variables whose shape in the file is not the model's."""
     variables = checkpoint_variables(model)
     return [n for n in shapes if n in variables and tuple(variables[n].shape) != shapes[n]]
 
 
 def check_fit(model: keras.Model, shapes: Mapping[str, tuple], where: str) -> None:
-    """Raises the one `UserError` that lists everything in which file and model differ.
+    """Raises a `UserError` that lists all differences between a file and a model.
 
-    A model without the top leaves the file's classifier alone.
+    The file's classifier does not count where the model has none.
     """
     variables = checkpoint_variables(model)
     held = set(shapes)
@@ -68,7 +68,7 @@ def check_fit(model: keras.Model, shapes: Mapping[str, tuple], where: str) -> No
 
 
 def drop_background(weights: Weights, classes: int | None) -> Weights:
-    """`weights` without the classifier's background class where only that makes it differ.
+    """`weights` without the background class, for a model of 1000 classes from a file of 1001.
 
     Args:
       classes: width of the model's classifier; None for no classifier.
@@ -81,7 +81,7 @@ def drop_background(weights: Weights, classes: int | None) -> Weights:
 
 
 def classifier_width(model: keras.Model) -> int | None:
-    """How many classes the model tells apart, None without the top."""
+    """The number of classes of the model, None without the top."""
     variables = checkpoint_variables(model)
     return variables[CLASSIFIER[1]].shape[0] if CLASSIFIER[1] in variables else None
 

@@ -1,8 +1,8 @@
-"""What the original calls a network's variables.
+"""The original's names of a network's variables, and which layer each of them belongs to.
 
-A variable of ours is called what its Keras path says: `blocks_3/conv2d/kernel`. The exceptions are
-in `_checkpoint_name`. Within a block the original numbers the layers of one kind in call order, so
-their number tells which of them expands and which projects: `layer_roles`.
+The name is the variable's Keras path, `blocks_3/conv2d/kernel`, but for the exceptions in
+`_checkpoint_name`. Within a block the original numbers the layers of one kind in call order;
+`layer_roles` tells by the numbers which convolution expands and which projects.
 """
 
 import re
@@ -14,9 +14,9 @@ import keras
 def _checkpoint_name(path: str, cond_blocks: Sequence[str]) -> str:
     """The original's name, without scope, for the path of a Keras variable.
 
-    The original numbered the convolutions of its conditional blocks (`cond_blocks`, in order)
-    through the whole network, and created one in each that it did not use: the third, fused,
-    which came first.
+    The original numbers the convolutions of its conditional blocks (`cond_blocks`, in order)
+    through the whole network. It creates three in each block and does not use the first, which
+    would be the fused one.
     """
     block, _, name = path.partition("/")
     if "cond_conv2d" in name:
@@ -63,7 +63,7 @@ class Roles(dict[tuple[int | None, str], str]):
     """
 
     def variable(self, block: int | None, role: str, leaf: str) -> str:
-        """The name of a variable; one the network cannot have where it has no such layer."""
+        """The name of a variable; where the network has no such layer, one that fits none."""
         foreign = _ENDS[role] if block is None else f"blocks_{block}/{role}"
         return f"{self.get((block, role), foreign)}/{leaf}"
 

@@ -27,12 +27,26 @@ def test_every_variant_has_a_constructor():
         assert constructor.__doc__.startswith(f"EfficientNet{name}: the network `efficientnet")
 
 
-def test_signature_is_that_of_keras_applications():
-    ours = inspect.signature(applications.EfficientNetB0).parameters
-    theirs = inspect.signature(keras.applications.EfficientNetB0).parameters
+@pytest.mark.parametrize("name", ["B0", "B7", "V2B0", "V2B3", "V2S", "V2L"])
+def test_signature_is_that_of_keras_applications(name):
+    ours, theirs = (
+        inspect.signature(getattr(module, f"EfficientNet{name}")).parameters
+        for module in (applications, keras.applications)
+    )
     assert list(ours) == list(theirs)
-    same = ("include_top", "input_tensor", "input_shape", "pooling", "classifier_activation")
-    assert [ours[name].default for name in same] == [theirs[name].default for name in same]
+    # The number of classes is the weights' by default, the name the original's.
+    same = set(ours) - {"classes", "name"}
+    assert {n: ours[n].default for n in same} == {n: theirs[n].default for n in same}
+
+
+def test_v2_without_preprocessing():
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    arguments = {"weights": None, "input_shape": (32, 32, 3), "include_top": False}
+    inside = applications.EfficientNetV2B0(**arguments)
+    outside = applications.EfficientNetV2B0(include_preprocessing=False, **arguments)
+    outside.set_weights(inside.get_weights())
+    normalised = preprocess_input(images, model_name="efficientnetv2-b0")
+    np.testing.assert_allclose(outside(normalised), inside(images), rtol=1e-4, atol=1e-5)
 
 
 def test_constructor_arguments():

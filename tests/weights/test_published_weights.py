@@ -11,11 +11,15 @@ import tarfile
 import threading
 from pathlib import Path
 
+import keras
 import pytest
 from helpers.reference import reference_dir
 
+from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.weights.formats.tf1_checkpoint import TF1Checkpoint
+from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.published import download
 from efficientnet_tf.weights.published.archive import extract_checkpoint
 from efficientnet_tf.weights.published.table import published_models, published_sets, resolve
@@ -46,9 +50,69 @@ def test_presets():
 
 def test_every_published_set_resolves():
     presets = [resolve(m, w) for m in published_models() for w in published_sets(m)]
-    assert len(presets) == 46
-    assert len({preset.archive for preset in presets}) == len(presets)
-    assert all(75 <= preset.top_1 <= 88.4 for preset in presets)
+    v1 = [preset for preset in presets if not preset.model_name.startswith("efficientnetv2-")]
+    assert len(v1) == 46 and len(presets) == 46 + 23
+    assert len({preset.file for preset in presets}) == len(presets)
+    assert all(75 <= preset.top_1 <= 88.4 for preset in v1)
+    known = [preset.top_1 for preset in presets if preset.top_1]
+    assert len(known) == 46 + 11 and all(75 <= top_1 <= 88.4 for top_1 in known)
+
+
+# Archives: google/automl's `effnetv2_model.get_model`. Classes, normalisation, size and resizing:
+# its `datasets.py`, `preprocessing.py` and `effnetv2_configs.py`.
+V2 = {
+    ("s", "baseline"): ("s", 83.9, 1000, 128.0, 384, "bilinear"),
+    ("m", "imagenet21k"): ("m-21k", None, 21843, 128.0, 224, "bilinear"),
+    ("xl", "imagenet21k-ft1k"): ("xl-21k-ft1k", 87.2, 1000, 127.5, 512, "bilinear"),
+    ("b3", "baseline"): ("b3", 82.1, 1000, 0.485 * 255, 300, "bicubic"),
+    ("b1", "imagenet21k"): ("b1-21k", None, 21843, 128.0, 224, "bilinear"),
+    ("b0", "imagenet21k-ft1k"): ("b0-21k-ft1k", None, 1000, 127.5, 224, "bilinear"),
+}
+
+
+@pytest.mark.parametrize("size, weights", V2)
+def test_v2(size, weights):
+    preset = resolve(f"efficientnetv2-{size}", weights)
+    name, top_1, classes, mean, side, resize = V2[size, weights]
+    assert (preset.file, preset.top_1) == (f"v2/efficientnetv2-{name}.tgz", top_1)
+    assert (preset.num_classes, preset.mean_rgb[0]) == (classes, mean)
+    assert (preset.input_size, preset.resize_method) == (side, resize)
+    assert preset.label_offset == (0 if classes == 1000 else None)
+
+
+def test_v2_variables():
+    """The layers of V2's three kinds of block as automl's `effnetv2_model.py` names them."""
+    norm, se = "tpu_batch_normalization", ["se/conv2d", "se/conv2d_1"]
+    expected = {
+        "blocks_0": ["conv2d", norm],
+        "blocks_1": ["conv2d", "conv2d_1", norm, f"{norm}_1"],
+        "blocks_5": ["conv2d", "conv2d_1", "depthwise_conv2d", *se]
+        + [norm, f"{norm}_1", f"{norm}_2"],
+        "head": ["conv2d", "dense", norm],
+        "stem": ["conv2d", norm],
+    }
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_network(model_config("efficientnetv2-b0"))
+    layers = {name.rpartition("/")[0] for name in checkpoint_variables(model)}
+    for scope, names in expected.items():
+        assert sorted(layer for layer in layers if layer.startswith(f"{scope}/")) == sorted(
+            f"{scope}/{name}" for name in names
+        )
+
+
+def test_default_of_v2_is_that_of_keras_applications():
+    """ImageNet-1k; XL, which keras.applications lacks, has none without ImageNet-21k."""
+    for size in ("s", "m", "l", "b0", "b1", "b2", "b3"):
+        assert resolve(f"efficientnetv2-{size}", "imagenet").weights == "baseline"
+    assert resolve("efficientnetv2-xl", "imagenet").weights == "imagenet21k-ft1k"
+
+
+def test_only_variants_without_any_are_said_to_have_none():
+    for name in ("efficientnet-x-b0", "efficientnet-h-tpu-b5"):
+        with pytest.raises(UserError, match=f"ever published for {name}"):
+            resolve(name, "imagenet")
+    with pytest.raises(UserError, match="-xl; there are: imagenet, imagenet21k-ft1k, imagenet21k$"):
+        resolve("efficientnetv2-xl", "baseline")
 
 
 def test_unknown_set_lists_those_that_exist():
@@ -139,6 +203,20 @@ def test_download_once(server, tmp_path):
     folder = f"{PRESET.archive}/"
     expected = sorted([f"{PRESET.archive}.tar.gz.sha256", *(folder + name for name in FILES)])
     assert files_below(tmp_path / "cache") == expected
+
+
+def test_v2_archive(server, tmp_path):
+    """Its checkpoint is called `model` and its archive `.tgz`."""
+    preset = resolve("efficientnetv2-b0", "imagenet21k")
+    files = {
+        f"efficientnetv2-b0-21k/{name.replace('model.ckpt', 'model')}": CHECKPOINT / name
+        for name in (*FILES, "case.json")
+    }
+    pack(tmp_path / "served" / "v2" / "efficientnetv2-b0-21k.tgz", files)
+    prefix = fetch(server, tmp_path, preset)
+    assert prefix == str(tmp_path / "cache" / "v2" / "efficientnetv2-b0-21k" / "model")
+    assert TF1Checkpoint(prefix).has_ema
+    assert fetch(server, tmp_path, preset) == prefix
 
 
 def test_broken_connection_is_resumed(server, tmp_path):
@@ -247,6 +325,10 @@ def test_too_large_download_is_not_begun(server, tmp_path):
 def test_cap_fits_the_published_format():
     """A training checkpoint of B0 has raw weights, averages and two slots: under 100 MB."""
     assert 80 << 20 < download.max_archive_bytes("efficientnet-b0") < 200 << 20
+    # The classifier of ImageNet-21k is larger than the rest of the network.
+    classifier = 4 * 4 * (21843 - 1000) * (1280 + 1)
+    limits = [download.max_archive_bytes("efficientnetv2-b0", n) for n in (None, 21843)]
+    assert limits[1] - limits[0] == classifier
 
 
 def test_cache_directory(monkeypatch, tmp_path):

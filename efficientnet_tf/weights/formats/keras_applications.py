@@ -1,4 +1,4 @@
-"""Weights of `keras.applications`' EfficientNets, V1 and V2, in every format Keras wrote.
+"""Reads weights of `keras.applications`' EfficientNets, V1 and V2, in every format of Keras.
 
 1. Its padding of strided convolutions (`correct_pad`) is TensorFlow's 'same' for every even size
    and for an odd one that is known when the network is built. Built for any size (`None`) it pads
@@ -47,8 +47,10 @@ def is_named(values: Mapping[str, np.ndarray]) -> bool:
 
 
 def _layer_and_leaf(path: str) -> tuple[str, str]:
-    """`block1a_bn/block1a_bn/gamma:0` -> `("block1a_bn", "gamma")`; whatever stands in front, a
-    network inside a user's model for instance, does not count."""
+    """`block1a_bn/block1a_bn/gamma:0` -> `("block1a_bn", "gamma")`.
+
+    What comes before, such as the name of a user's model around the network, does not matter.
+    """
     _, layer, leaf = f"//{path}".rsplit("/", 2)
     return layer, leaf.removesuffix(":0")
 

@@ -1,11 +1,11 @@
-"""State dictionaries of PyTorch's EfficientNets, timm's and torchvision's, and ours.
+"""Converts state dictionaries of timm's and torchvision's EfficientNets to our weights and back.
 
-1. Both count blocks by stage; timm names layers by the kind of block, torchvision by position.
+1. Both number blocks by stage; timm names layers by the kind of block, torchvision by position.
 2. Kernels are OIHW there and HWIO here, depthwise ones C1HW and HWC1, dense ones transposed; the
    flattened experts of a conditional convolution likewise, inside each expert.
 3. Networks that PyTorch trained pad symmetrically, and most have an epsilon of 1e-5; timm's `tf_*`
-   are the original's weights and keep its 'same' padding and 1e-3. Names do not tell them apart:
-   `settings` of `torch_files` does.
+   are the original's weights and keep its 'same' padding and 1e-3. The variables' names are the
+   same for both; `torch_files` looks at the file's surroundings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -146,7 +146,8 @@ def from_torch(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple]) -> 
     for torch_name, value in state.items():
         if torch_name.endswith("num_batches_tracked"):
             continue
-        # A layer the network lacks keeps its name, to be named in the error; not so a classifier.
+        # A layer that the network lacks keeps PyTorch's name, for the error that lists it. The
+        # classifier gets ours: a network without the top ignores it.
         foreign = torch_name.replace(f"{_end_layer('classifier', stages, library)}.", "head/dense/")
         name = names.get(torch_name, foreign.replace("/weight", "/kernel"))
         weights[name] = _to_ours(value, name, shapes)
@@ -165,7 +166,7 @@ def _to_ours(value: np.ndarray, name: str, shapes: Mapping[str, tuple]) -> np.nd
     if leaf in _EXPERTS:
         filters = _filters(name, shapes)
         if value.shape[-1] % filters:
-            return value  # of another network; its shape is named in the error
+            return value  # of another network; `check_fit` reports the shape
         experts = value.reshape(len(value), filters, -1)
         return experts.transpose(0, 2, 1).reshape(len(value), -1)
     if value.ndim == 4:

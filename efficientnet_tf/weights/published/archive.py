@@ -1,8 +1,9 @@
-"""A checkpoint out of a downloaded `.tar.gz`, trusting nothing that the archive says.
+"""Unpacks the checkpoint of a downloaded `.tar.gz` or `.tgz`, which is not trusted.
 
-Only the members of a TF1 checkpoint are written, under names of ours, into a folder that appears
-when it is complete. Everything else that a regular file could be (the archives of Lite and EdgeTPU
-carry TFLite models too) is passed over; what a published archive never holds is refused.
+Only the files of one TF1 checkpoint are written, by their last names, into a folder that appears
+when it is complete. Other regular files are skipped (the archives of Lite and EdgeTPU hold TFLite
+models too). Links, devices and names that point elsewhere, which no published archive has, are an
+error.
 """
 
 import contextlib
@@ -17,8 +18,8 @@ from typing import BinaryIO
 
 from efficientnet_tf.config import UserError
 
-# The graph definition, `.meta`, is not needed and stays behind.
-_MEMBER = re.compile(r"checkpoint|[\w.-]*ckpt[\w.-]*\.(index|data-\d{5}-of-\d{5})")
+# V1 calls its checkpoints `model.ckpt`, V2 `model`. The graph definition, `.meta`, is not needed.
+_MEMBER = re.compile(r"checkpoint|(model|[\w.-]*ckpt)[\w.-]*\.(index|data-\d{5}-of-\d{5})")
 _MAX_MEMBERS = 1000
 _CHUNK = 1 << 20
 
@@ -38,7 +39,7 @@ class _Capped:
 
 
 def _checked_name(member: tarfile.TarInfo) -> str | None:
-    """What to call a member, None to pass over it; a `UserError` for one nobody publishes."""
+    """The file name for a member, None to skip it; a `UserError` for one that is not safe."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         raise UserError(f"member {member.name!r} points outside of the archive")
@@ -64,11 +65,11 @@ def _write_members(stream: BinaryIO, folder: Path) -> None:
 def _check_complete(folder: Path) -> None:
     indices = list(folder.glob("*.index"))
     if len(indices) != 1 or not list(folder.glob(f"{indices[0].stem}.data-*")):
-        raise UserError("it does not hold one checkpoint (model.ckpt.index and .data-…)")
+        raise UserError("it does not hold one checkpoint (one .index and its .data-… files)")
 
 
 def extract_checkpoint(archive: Path, folder: Path, max_bytes: int) -> None:
-    """Unpacks the checkpoint in `archive` (`.tar.gz`) to the new directory `folder`.
+    """Unpacks the checkpoint in `archive` (a gzipped tar file) to the new directory `folder`.
 
     Args:
       max_bytes: the most that the archive may unpack to.

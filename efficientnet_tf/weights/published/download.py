@@ -1,4 +1,4 @@
-"""Published archives into the Keras cache: resumed, verified, and never half there."""
+"""Downloads published archives into the Keras cache, where only complete checkpoints appear."""
 
 import contextlib
 import hashlib
@@ -34,9 +34,14 @@ def cache_directory() -> Path:
     return Path(home) / "models" / "efficientnet_tf"
 
 
-def max_archive_bytes(model_name: str) -> int:
-    """The most bytes that a checkpoint of this variant can have."""
-    parameters = cost.total(model_config(model_name))
+def max_archive_bytes(model_name: str, num_classes: int | None = None) -> int:
+    """The most bytes that a checkpoint of this variant can have.
+
+    Args:
+      num_classes: width of its classifier; the variant's own by default.
+    """
+    changes = {"num_classes": num_classes} if num_classes else {}
+    parameters = cost.total(model_config(model_name, **changes))
     return _COPIES * 4 * (parameters.trainable + parameters.non_trainable) + _OVERHEAD
 
 
@@ -49,17 +54,17 @@ def fetch(preset: Preset, cache_dir: str | None = None, base_url: str = BASE_URL
       base_url: of the directory that holds the archives.
 
     Raises:
-      UserError: it cannot be reached, not be trusted, or is not what was fetched here before. On a
-        machine without network the error says what to put where.
+      UserError: no connection (the error says which file to put where), an unsafe archive, or
+        another archive than the one that was fetched here before.
     """
     folder = Path(cache_dir or cache_directory(), *preset.archive.split("/"))
     if folder.is_dir():
         return checkpoint_prefix(str(folder))
-    archive = folder.with_name(f"{folder.name}.tar.gz")
-    limit = max_archive_bytes(preset.model_name)
+    archive = folder.with_name(preset.file.rpartition("/")[2])
+    limit = max_archive_bytes(preset.model_name, preset.num_classes)
     placed = archive.exists()  # by hand, on a machine without network
     if not placed:
-        download(f"{base_url}/{preset.archive}.tar.gz", archive, limit)
+        download(f"{base_url}/{preset.file}", archive, limit)
     try:
         digest = check_sha256(archive, preset.sha256)
         extract_checkpoint(archive, folder, limit)
@@ -85,8 +90,11 @@ def _sha256(path: Path) -> str:
 def check_sha256(archive: Path, expected: str | None) -> str:
     """The SHA-256 of a file, compared with `expected`, else with the one of its first use.
 
-    Nobody published the sums of the archives; so the first one seen here is believed and any
-    other is an error.
+    The sums of the archives were never published. The one of the first download is recorded
+    beside the archive, and another one later is an error.
+
+    Raises:
+      UserError: another sum.
     """
     digest = _sha256(archive)
     record = _record(archive)
@@ -101,7 +109,7 @@ def check_sha256(archive: Path, expected: str | None) -> str:
 def download(url: str, target: Path, max_bytes: int) -> None:
     """Fetches `url` to `target`, which appears when it is complete.
 
-    A connection that breaks is taken up where it broke, four times at most.
+    A broken connection is resumed where it ended, with four connections at most.
 
     Raises:
       UserError: no such file, too large, or no connection; with what to do by hand.
@@ -141,7 +149,7 @@ def _megabytes(count: int) -> int:
 
 
 class _Transfer:
-    """One download across several connections."""
+    """One download over one connection or several."""
 
     def __init__(self, url: str, file: BinaryIO, max_bytes: int):
         self.url, self.file, self.max_bytes = url, file, max_bytes

@@ -1,8 +1,10 @@
-"""The weights published with the papers: what exists, where, and for which input.
+"""The weights published with the papers: their archives, accuracies and inputs.
 
 Sources: Tan & Le 2019 (baseline, and AutoAugment as the original repository retrained them),
 Cubuk et al. 2019 (arXiv 1909.13719, RandAugment), Xie et al. 2019 (1911.09665, AdvProp), Xie et
-al. 2019 (1911.04252, Noisy Student), and the original's pages of Lite, EdgeTPU and CondConv.
+al. 2019 (1911.04252, Noisy Student), and the original's pages of Lite, EdgeTPU and CondConv. V2:
+Tan & Le 2021 (2104.00298) and the README, `preprocessing.py` and `datasets.py` of google/automl's
+`efficientnetv2`.
 """
 
 from dataclasses import dataclass
@@ -20,19 +22,20 @@ class Preset:
 
     Attributes:
       model_name, weights: the variant and the name of the set.
-      archive: path below `BASE_URL`, without `.tar.gz`.
-      top_1: published ImageNet top-1 accuracy in percent, single crop at `input_size`.
+      archive: path below `BASE_URL`, without the suffix.
+      top_1: published ImageNet top-1 accuracy in percent, single crop at `input_size`; None where
+        none was published.
       input_size: side in pixels of the square image.
       mean_rgb, stddev_rgb: normalisation, on the scale 0..255.
       resize_method: `bicubic` or `bilinear`, in TF1's legacy sense.
-      num_classes: width of the classifier, 1000 or 1001.
+      num_classes: width of the classifier: 1000, 1001 or, for ImageNet-21k, 21843.
       sha256: of the archive, None where nobody published it; see `download`.
     """
 
     model_name: str
     weights: str
     archive: str
-    top_1: float
+    top_1: float | None
     input_size: int
     mean_rgb: tuple[float, float, float]
     stddev_rgb: tuple[float, float, float]
@@ -41,9 +44,18 @@ class Preset:
     sha256: str | None = None
 
     @property
-    def label_offset(self) -> int:
-        """What is added to an ImageNet class index, 0..999, to find it in the output."""
-        return self.num_classes - IMAGENET_CLASSES
+    def file(self) -> str:
+        """Path of the archive below `BASE_URL`."""
+        return f"{self.archive}{'.tgz' if self.archive.startswith('v2/') else '.tar.gz'}"
+
+    @property
+    def label_offset(self) -> int | None:
+        """What is added to an ImageNet class index, 0..999, to find it in the output.
+
+        None for ImageNet-21k, whose classes are others.
+        """
+        offset = self.num_classes - IMAGENET_CLASSES
+        return offset if offset in (0, 1) else None
 
     @property
     def overrides(self) -> dict[str, object]:
@@ -52,11 +64,23 @@ class Preset:
         return {name: getattr(self, name) for name in names}
 
 
-# set: (model, archive, changes to the variant's own input, {size: top-1}); `{}` is the size.
+# (set, model, archive, changes to the variant's own input, {size: top-1}); `{}` is the size.
 _ADVPROP = {"mean_rgb": (127.5,) * 3, "stddev_rgb": (127.5,) * 3}
 _BACKGROUND = {"num_classes": IMAGENET_CLASSES + 1}
+# V2 beside B0-B3 on ImageNet-1k resizes bilinearly and scales to -1..1, by 128 in training and by
+# 127.5 in fine-tuning. The networks of ImageNet-21k were trained and evaluated at 224 pixels.
+_V2_BILINEAR = {"resize_method": "bilinear"}
+_V2_21K = {
+    **_V2_BILINEAR,
+    "mean_rgb": (128.0,) * 3,
+    "stddev_rgb": (128.0,) * 3,
+    "input_size": 224,
+    "num_classes": 21843,
+}
+_V2_SIZES = ("s", "m", "l", "xl", "b0", "b1", "b2", "b3")
 _B, _LITE = "efficientnet-b{}", "efficientnet-lite{}"
 _L2, _EDGE, _COND = "efficientnet-l2", "efficientnet-edgetpu-{}", "efficientnet-condconv-b0-{}"
+_V2 = "efficientnetv2-{}"
 _SERIES = (
     ("autoaugment", _B, "ckptsaug/efficientnet-b{}", {}, dict(enumerate(
         (77.1, 79.1, 80.1, 81.6, 82.9, 83.6, 84.0, 84.3)))),
@@ -78,10 +102,16 @@ _SERIES = (
      {"S": 77.23, "M": 78.69, "L": 80.62}),
     ("baseline", _COND, "condconv/efficientnet-condconv-b0-{}", {},
      {"4e": 77.8, "8e": 78.3, "8e-depth": 79.5}),
+    ("baseline", _V2, "v2/efficientnetv2-{}", _V2_BILINEAR, {"s": 83.9, "m": 85.2, "l": 85.7}),
+    ("baseline", _V2, "v2/efficientnetv2-{}", {},
+     {"b0": 78.7, "b1": 79.8, "b2": 80.5, "b3": 82.1}),
+    ("imagenet21k-ft1k", _V2, "v2/efficientnetv2-{}-21k-ft1k", {**_V2_BILINEAR, **_ADVPROP},
+     {**dict.fromkeys(_V2_SIZES), "s": 84.9, "m": 86.2, "l": 86.9, "xl": 87.2}),
+    ("imagenet21k", _V2, "v2/efficientnetv2-{}-21k", _V2_21K, dict.fromkeys(_V2_SIZES)),
 )  # fmt: skip
 
 
-def _by_model() -> dict[str, dict[str, tuple[str, dict, float]]]:
+def _by_model() -> dict[str, dict[str, tuple[str, dict, float | None]]]:
     """`{model: {set: (archive, changes, top-1)}}`, each model's preferred set first."""
     table = {}
     for name, model, archive, changes, accuracies in _SERIES:
@@ -109,8 +139,8 @@ def resolve(model_name: str, weights: str) -> Preset:
 
     Args:
       model_name: as in `available_models()`.
-      weights: `imagenet` (AutoAugment where it exists, else the variant's preferred set) or one
-        of `published_sets(model_name)`.
+      weights: one of `published_sets(model_name)`, or `imagenet` for the first of them: AutoAugment
+        for B0-B7, ImageNet-1k for V2 but XL, which has ImageNet-21k fine-tuned on 1k.
 
     Raises:
       UserError: no such set for this variant; those that exist are listed.
