@@ -21,9 +21,10 @@ from efficientnet_tf.weights.formats import torch_files
 from efficientnet_tf.weights.formats.keras_files import open_h5, open_keras
 from efficientnet_tf.weights.formats.run_checkpoint import find_run, open_run
 from efficientnet_tf.weights.formats.tf1_checkpoint import TF1Checkpoint, open_tf1
-from efficientnet_tf.weights.opened import OpenedWeights, check_settings
+from efficientnet_tf.weights.opened import OpenedWeights, check_settings, variant_called
 from efficientnet_tf.weights.published import download, table
 from efficientnet_tf.weights.recognition import recognise
+from efficientnet_tf.weights.stem import KERNEL, adapt_stem
 
 _WORD = re.compile(r"[a-z0-9-]+")  # the name of a published set rather than a path
 
@@ -42,7 +43,8 @@ def load_weights(
 
     Args:
       model: a network of this package. Without the top it takes a file's other weights; with
-        ImageNet's 1000 classes it takes 1001 and drops the background, and says so.
+        ImageNet's 1000 classes it takes 1001 and drops the background, and says so. For images
+        that are not RGB the first convolution is adapted, and a warning says how.
       source: the name of a published set (`imagenet`, `baseline`, `autoaugment`, `randaugment`,
         `advprop`, `noisy-student`), downloaded on first use; a run's folder or checkpoint, or a TF1
         checkpoint (directory, prefix or `.index`), here or at a URL that TensorFlow reads
@@ -61,13 +63,33 @@ def load_weights(
 
 def load_opened(model: keras.Model, weights: OpenedWeights) -> None:
     """`load_weights` from what is already open."""
-    check_settings(model, weights)
-    held = weights.read(model)
+    held = read_for(model, weights)
     wanted = drop_background(held, classifier_width(model))
     with naming_the_variant(held, model.name):
         assign(model, wanted, weights.where)
     if wanted is not held:
         _log.warning("%s: the background class was dropped, labels shift by one", weights.where)
+
+
+def read_for(model: keras.Model, weights: OpenedWeights) -> Weights:
+    """The weights by name, for the image channels of a model; not yet checked against its shapes.
+
+    Raises:
+      UserError: the model was built for another normalisation, padding or epsilon.
+    """
+    check_settings(model, weights)
+    held = weights.read(model)
+    if KERNEL not in held:
+        return held
+    normalisation = {}
+    if any(layer.name == "normalization" for layer in model.layers):
+        known = model_config(variant_called(model.name) or DEFAULT_MODEL)
+        names = ("mean_rgb", "stddev_rgb")
+        normalisation = {name: weights.needs.get(name, getattr(known, name)) for name in names}
+    adapted, what = adapt_stem(held, model.input_shape[-1], **normalisation)
+    if what:
+        _log.warning("%s: %s", weights.where, what)
+    return adapted
 
 
 @contextlib.contextmanager

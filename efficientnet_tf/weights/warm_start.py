@@ -17,9 +17,9 @@ from efficientnet_tf.weights.assignment import (
     drop_background,
     listing,
 )
-from efficientnet_tf.weights.loading import naming_the_variant, open_weights
+from efficientnet_tf.weights.loading import naming_the_variant, open_weights, read_for
 from efficientnet_tf.weights.naming import checkpoint_variables
-from efficientnet_tf.weights.opened import OpenedWeights, check_settings
+from efficientnet_tf.weights.opened import OpenedWeights
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +75,7 @@ def warm_start(
 
 def start_from(model: keras.Model, opened: OpenedWeights, skip_classifier: bool = False) -> Report:
     """`warm_start` from what is already open."""
-    check_settings(model, opened)
-    held = opened.read(model)
+    held = read_for(model, opened)
     weights, label_shift = _align_labels(held, model)
     if skip_classifier or _classes(weights) != classifier_width(model):
         weights = {name: value for name, value in weights.items() if name not in CLASSIFIER}

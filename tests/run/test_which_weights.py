@@ -149,6 +149,21 @@ def test_a_constructor_takes_weights_of_other_classes(tmp_path):
     assert all(np.array_equal(got[n], expected[n]) for n in got if n not in CLASSIFIER)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_that_are_not_rgb_get_an_adapted_stem_and_a_line_says_so(run, channels, caplog):
+    """A grey picture gives what it gave in RGB, apart from the pixels at its border."""
+    shape = (32, 32, channels)
+    model = en.build_model("efficientnet-b0", weights=str(run), input_shape=shape)
+    assert "the stem was adapted to" in caplog.text
+    rgb = en.build_model("efficientnet-b0", weights=str(run))
+    grey = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 1]).astype("float32")
+    stems = [
+        keras.Model(m.inputs, m.get_layer("stem").output)(np.repeat(grey, count, -1)).numpy()
+        for m, count in ((model, channels), (rgb, 3))
+    ]
+    np.testing.assert_allclose(stems[0][:, 1:-1, 1:-1], stems[1][:, 1:-1, 1:-1], atol=1e-4)
+
+
 def test_names_of_a_run_with_a_background_class():
     names = class_names(4, ("cat", "dog", "owl"))
     assert names == ["background", "cat", "dog", "owl"]
