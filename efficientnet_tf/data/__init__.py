@@ -1,5 +1,7 @@
 """The data room: sources, decoding, augmentation, and the pipeline that joins them."""
 
+import keras  # noqa: F401  Loading Keras registers this room's classes: not amid their imports.
+
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
 from efficientnet_tf.data.augment.gallery import gallery
 from efficientnet_tf.data.augment.layer import Augmentation
