@@ -10,7 +10,7 @@ from efficientnet_tf.run.picture import captioned_grid
 from efficientnet_tf.run.session import Session, explained, open_session
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.agreement import any_worker
-from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.train.checkpoint import RunCheckpoints
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.optimizer import build_optimizer
@@ -73,7 +73,7 @@ def prepare_training(
     _check_order(session)
     train_step, schedule, report = _build_step(session)
     ema = train_step.ema
-    saver = CheckpointSaver(
+    saver = RunCheckpoints(
         session.folder.path,
         session.model,
         train_step.optimizer,

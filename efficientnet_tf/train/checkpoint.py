@@ -13,7 +13,7 @@ from efficientnet_tf.weights.formats.run_checkpoint import (
 from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
 
 
-class CheckpointSaver:
+class RunCheckpoints:
     """Saves and restores everything a run needs to continue exactly.
 
     A checkpoint holds `model/<path>`, `ema/<path>` and `optimizer/<path>` for every variable, and

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from efficientnet_tf.config import TrainConfig, UserError
 from efficientnet_tf.train.agreement import agree, require_equal
-from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.train.checkpoint import RunCheckpoints
 from efficientnet_tf.train.ema import ema_decay
 from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.progress import Progress
@@ -30,28 +30,25 @@ class Trainer:
     Args:
       loop: where the steps run.
       config: the run's lengths and cadences.
-      checkpoints: where states are saved; None in a process that is not the chief.
+      checkpoints: None in a process that is not the chief.
       summaries: where curves go.
       steps_per_epoch: for the epoch shown.
       schedule: the optimizer's learning rate by step.
-      verbose: whether to show progress.
     """
 
     def __init__(
         self,
         loop: DeviceLoop,
         config: TrainConfig,
-        checkpoints: CheckpointSaver | None,
+        checkpoints: RunCheckpoints | None,
         summaries: Summaries,
         steps_per_epoch: float,
         schedule: Callable[[int], object],
-        verbose: bool = True,
     ):
         self.loop, self.config = loop, config
         self.checkpoints, self.summaries = checkpoints, summaries
         self.steps_per_epoch, self.schedule = steps_per_epoch, schedule
         self.optimizer = loop.train_step.optimizer
-        self.verbose = verbose
         self._saved = self.step
         self._stop_signal = None
         self._affordable = _FIRST_STEPS
@@ -75,11 +72,11 @@ class Trainer:
         total, every = self.config.train_steps, self.config.steps_per_eval
         shared = ("train_steps", "steps_per_eval", "iterations_per_loop")
         require_equal(self.loop.strategy, {name: getattr(self.config, name) for name in shared})
-        with _StopSignals(self):
+        with _signals(self):
             while self.step < total:
                 pause = min(total, (self.step // every + 1) * every)
                 batch = self.loop.train_step.global_batch_size
-                progress = Progress("train", total, "step", self.step, batch, self.verbose)
+                progress = Progress("train", total, "step", self.step, batch)
                 self._train_until(pause, progress)
                 progress.close()
                 self.summaries.flush()
@@ -151,7 +148,7 @@ class Trainer:
         )
 
 
-class _StopSignals:
+class _signals:
     """Inside the block SIGINT and SIGTERM ask the trainer to stop; a second one kills."""
 
     def __init__(self, trainer: Trainer):
