@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.train.accuracy import top_k_hits
 from efficientnet_tf.train.agreement import chief_value
 from efficientnet_tf.train.progress import Progress
+from efficientnet_tf.train.replica_sums import ReplicaSums
 
 _STEPS_PER_CALL = 32
+# `above_one` counts the images that have a value above 1.
+_SUMS = ("loss", "top_1", "top_5", "images", "above_one")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Evaluation:
 
 
 def warn_of_unit_range() -> None:
-    """Says that the pictures look as if they had been scaled to 0..1."""
+    """Says on stderr that the images look as if they had been scaled to 0..1."""
     print(
         "warning: no pixel is above 1; the network expects RGB in 0..255",
         file=sys.stderr,
@@ -47,47 +51,59 @@ class Evaluator:
     Args:
       strategy: the one the model's variables were created under.
       model: from images to logits [N, classes].
-      dataset: distributed; `image`, and `label` int [N] in which -1 marks padding. It ends in
-        padding without end, so that every step has the same shape on every replica.
+      dataset: distributed; `image`, and `label` int [N] in which -1 marks padding. After the
+        images it goes on with batches of padding for ever, so that every step has the same shape
+        on every replica.
       batch_size: examples per step over all replicas.
-      num_images: None if unknown.
+      num_images: None if unknown; the chief's number counts.
+      verbose: whether to show progress.
     """
 
-    def __init__(self, strategy, model: keras.Model, dataset, batch_size, num_images=None):
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        model: keras.Model,
+        dataset: tf.distribute.DistributedDataset,
+        batch_size: int,
+        num_images: int | None = None,
+        verbose: bool = True,
+    ):
         self.strategy, self.model, self.dataset = strategy, model, dataset
-        self.batch_size = batch_size
+        self.batch_size, self.verbose = batch_size, verbose
         self.num_images = chief_value(strategy, num_images or 0) or None
         self._warned = False
-        with strategy.scope():
-            self._sums = tf.Variable(
-                tf.zeros([5]),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-            )
+        self._sums = ReplicaSums(strategy, _SUMS)
 
     def evaluate(self) -> Evaluation:
-        """One pass over the data."""
+        """One pass over the data.
+
+        The number of steps follows from the sums over all replicas, so it is the same in every
+        worker.
+        """
         iterator, started = iter(self.dataset), time.perf_counter()
-        progress = Progress("evaluation", self.num_images, unit="image")
-        self._sums.assign(tf.zeros([5]))
+        progress = Progress("evaluation", self.num_images, unit="image", enabled=self.verbose)
+        self._sums.reset()
+        sums = dict.fromkeys(_SUMS, 0.0)
         seen, added, steps = 0, None, self._next_steps(0, full=True)
         while added != 0 and not (self.num_images and seen >= self.num_images):
             self._run(iterator, tf.constant(steps))
-            total = int(self._sums.numpy()[3])
-            seen, added = total, total - seen
+            (sums,) = self._sums.read()
+            seen, added = int(sums["images"]), int(sums["images"]) - seen
             progress.update(seen)
             steps = self._next_steps(seen, full=added == steps * self.batch_size)
         progress.close()
-        sums = (float(value) / max(seen, 1) for value in self._sums.numpy())
-        loss, top_1, top_5, _, bright = sums
-        if seen and not bright and not self._warned:
+        if seen and not sums["above_one"] and not self._warned:
             warn_of_unit_range()
             self._warned = True
+        loss, top_1, top_5 = (sums[name] / max(seen, 1) for name in ("loss", "top_1", "top_5"))
         return Evaluation(top_1, top_5, loss, seen, seen / (time.perf_counter() - started))
 
     def _next_steps(self, seen, full):
-        """Steps of the next call: as many as are left, or one after another into the padding."""
+        """Steps of the next call: those that are left.
+
+        If their number is unknown, many as long as calls come back `full` of images, then one at a
+        time until a step of nothing but padding.
+        """
         if self.num_images:
             return min(_STEPS_PER_CALL, math.ceil((self.num_images - seen) / self.batch_size))
         return _STEPS_PER_CALL if full else 1
@@ -101,12 +117,12 @@ class Evaluator:
         logits = tf.cast(self.model(batch["image"], training=False), tf.float32)
         counted = tf.cast(batch["label"] >= 0, tf.float32)
         labels = tf.maximum(batch["label"], 0)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        hits = [
-            tf.cast(keras.ops.in_top_k(labels, logits, k=min(k, logits.shape[-1])), tf.float32)
-            for k in (1, 5)
-        ]
-        sums = [tf.reduce_sum(value * counted) for value in (losses, *hits)]
-        bright = tf.cast(tf.reduce_max(batch["image"], [1, 2, 3]) > 1.0, tf.float32)
-        sums += [tf.reduce_sum(counted), tf.reduce_sum(bright * counted)]
-        self._sums.assign_add(tf.stack(sums))
+        above_one = tf.reduce_max(batch["image"], [1, 2, 3]) > 1.0
+        values = {
+            "loss": tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
+            "top_1": top_k_hits(labels, logits, 1),
+            "top_5": top_k_hits(labels, logits, 5),
+            "images": tf.ones_like(counted),
+            "above_one": tf.cast(above_one, tf.float32),
+        }
+        self._sums.add([tf.reduce_sum(values[name] * counted) for name in _SUMS])

@@ -2,36 +2,36 @@
 
 import math
 
-import numpy as np
 import tensorflow as tf
 
+from efficientnet_tf.train.replica_sums import ReplicaSums
 from efficientnet_tf.train.step import MEASURES, TrainStep
+from efficientnet_tf.train.variable_roles import is_moving_statistic
 
 
 class DeviceLoop:
-    """Runs a `TrainStep` on every replica, `steps` at a time, in one `tf.function`.
+    """Runs a `TrainStep` on every replica, many times in one call of a `tf.function`.
 
     Args:
-      strategy: the one the step's variables were created under.
-      step: what each replica does.
+      strategy: the one the variables of `train_step` were created under.
+      train_step: what each replica does.
       dataset: distributed, infinite.
       max_steps: the most steps of one call.
       log_every: steps averaged into one row of measures.
     """
 
-    def __init__(self, strategy, step: TrainStep, dataset, max_steps: int, log_every: int):
-        self.strategy, self.step = strategy, step
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        train_step: TrainStep,
+        dataset: tf.distribute.DistributedDataset,
+        max_steps: int,
+        log_every: int,
+    ):
+        self.strategy, self.train_step = strategy, train_step
         self.log_every = min(log_every, max_steps)
         self._iterator = iter(dataset)
-        rows = math.ceil(max_steps / self.log_every)
-        with strategy.scope():
-            # Each replica adds up its own table; only reading it adds the replicas.
-            self._table = tf.Variable(
-                tf.zeros([rows, len(MEASURES)]),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-            )
+        self._sums = ReplicaSums(strategy, MEASURES, rows=math.ceil(max_steps / self.log_every))
 
     def run(self, steps: int) -> list[dict[str, float]]:
         """Runs `steps` optimizer steps, the same number in every worker.
@@ -40,13 +40,12 @@ class DeviceLoop:
           One row for each `log_every` steps, the last may be shorter: `steps` in the row and the
           mean over them of every measure in `MEASURES`.
         """
-        self._table.assign(tf.zeros_like(self._table))
+        self._sums.reset()
         self._run(self._iterator, tf.constant(steps))
-        sums = self._table.numpy()
         counts = [min(self.log_every, steps - start) for start in range(0, steps, self.log_every)]
         return [
-            {"steps": count, **dict(zip(MEASURES, np.float64(row) / count, strict=True))}
-            for count, row in zip(counts, sums, strict=False)
+            {"steps": count, **{name: total / count for name, total in sums.items()}}
+            for count, sums in zip(counts, self._sums.read(), strict=False)
         ]
 
     @tf.function
@@ -55,27 +54,22 @@ class DeviceLoop:
             row = index // self.log_every
             self.strategy.run(self._replica_step, args=(next(iterator), row))
         if self.strategy.num_replicas_in_sync > 1:
-            self.strategy.run(self._synchronise)
+            self.strategy.run(self._average_statistics)
 
     def _replica_step(self, batch, row):
-        measures = self.step(batch)
-        rows = self._table.shape[0]
-        self._table.assign_add(tf.one_hot(row, rows)[:, None] * measures[None, :])
+        self._sums.add(self.train_step(batch), row)
 
-    def _synchronise(self):
+    def _average_statistics(self):
         """Averages the batch-norm statistics, and their moving averages, over the replicas.
 
-        Between calls every replica keeps its own, which costs nothing; averaging is linear, so the
-        result is the same as if it were done at each step.
+        Within a call every replica keeps its own, which costs no communication; averaging is
+        linear, so the result is the same as if it were done at each step.
         """
-        statistics = [v for v in self.step.model.weights if not v.trainable]
-        variables = [v.value for v in statistics if "moving_" in v.path]
-        if ema := self.step.ema:
-            variables += [
-                shadow
-                for shadow, variable in zip(ema.shadows, ema.variables, strict=True)
-                if "moving_" in variable.path
-            ]
+        weights = self.train_step.model.weights
+        variables = [v.value for v in weights if is_moving_statistic(v)]
+        if ema := self.train_step.ema:
+            averages = zip(ema.shadows, ema.variables, strict=True)
+            variables += [shadow for shadow, v in averages if is_moving_statistic(v)]
         context = tf.distribute.get_replica_context()
         packed = tf.concat([tf.identity(v) for v in variables], axis=0)
         mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, packed)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.train.variable_roles import is_batch_norm
+
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
     """Softmax cross-entropy of each example, float32 [N].
@@ -23,9 +25,9 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float) 
 
 def decayed_variables(variables: Iterable[keras.Variable]) -> list[keras.Variable]:
     """The variables weight decay applies to: all but batch norm's, biases included."""
-    return [v for v in variables if "batch_normalization" not in v.path]
+    return [v for v in variables if not is_batch_norm(v)]
 
 
 def weight_decay(variables: Iterable[keras.Variable]) -> tf.Tensor:
-    """The sum of half the squared norms."""
+    """Half the sum of squares of the variables that decay, a float32 scalar."""
     return tf.add_n([tf.nn.l2_loss(v.value) for v in decayed_variables(variables)])

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from efficientnet_tf.config import OptimizerConfig, unknown_name
+from efficientnet_tf.train.variable_roles import is_scaled_by_lars
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
 
@@ -91,8 +92,6 @@ class LARS(Momentum):
       eeta: the trust coefficient.
     """
 
-    SKIPPED = ("batch_normalization", "bias")
-
     def __init__(
         self, learning_rate, momentum=0.9, l2=1e-5, eeta=1e-3, epsilon=0.0, name="lars", **kwargs
     ):
@@ -101,12 +100,12 @@ class LARS(Momentum):
 
     def build(self, variables):
         super().build(variables)
-        self._adapted = [not any(word in v.path for word in self.SKIPPED) for v in variables]
+        self._scaled = [is_scaled_by_lars(v) for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         rate = ops.cast(learning_rate, variable.dtype)
-        if self._adapted[index]:
+        if self._scaled[index]:
             weights = ops.convert_to_tensor(variable)
             w_norm, g_norm = (ops.sqrt(ops.sum(ops.square(x))) for x in (weights, gradient))
             ratio = self.eeta * w_norm / (g_norm + self.l2 * w_norm + self.epsilon)

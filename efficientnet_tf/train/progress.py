@@ -1,4 +1,4 @@
-"""How far a long job is: a bar on a terminal, quiet lines elsewhere."""
+"""How far a long job is: a bar on a terminal, a line every ten seconds elsewhere."""
 
 import sys
 import time
@@ -23,24 +23,35 @@ class Progress:
       unit: what is counted, `step` or `image`.
       start: where the count begins (a resumed run).
       images_per_unit: to turn the pace into images per second.
+      enabled: False prints nothing.
     """
 
-    def __init__(self, title, target, unit="step", start=0, images_per_unit=1):
+    def __init__(
+        self,
+        title: str,
+        target: int | None,
+        unit: str = "step",
+        start: int = 0,
+        images_per_unit: int = 1,
+        enabled: bool = True,
+    ):
         self.title, self.target, self.unit = title, target, unit
-        self.images_per_unit = images_per_unit
+        self.images_per_unit, self.enabled = images_per_unit, enabled
         self._start, self._began = start, time.perf_counter()
         self._printed = 0.0
         self._bar = self._warm = None
-        if sys.stdout.isatty():
+        if enabled and sys.stdout.isatty():
             print(title)
             self._bar = keras.utils.Progbar(target, unit_name=unit)
 
     def update(self, count: int, **values: float) -> None:
         """Reports that `count` units are done in all; `values` are shown as they are."""
+        if not self.enabled:
+            return
         now = time.perf_counter()
         pace = (count - self._start) / max(now - self._began, 1e-9)
         if self._warm is None:
-            # The first call compiles; the pace that matters is that of the others.
+            # The first call compiles, so the pace shown from here on leaves it out.
             self._warm, self._start, self._began = True, count, now
         values = {**values, "images/s": pace * self.images_per_unit}
         if self._bar:

@@ -1,4 +1,4 @@
-"""One optimizer step on one replica. Static shapes and ops throughout: it compiles for TPU."""
+"""One optimizer step on one replica; all shapes are static, so that it compiles for TPU."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,10 @@ import tensorflow as tf
 from efficientnet_tf.config import TrainConfig
 from efficientnet_tf.nn.step_context import StepContext, step_context
 from efficientnet_tf.train import losses
+from efficientnet_tf.train.accuracy import top_k_hits
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 
-# What a step measures, in the order of its result; see `TrainStep.__call__`.
+# The measures that `TrainStep.__call__` returns, in that order.
 MEASURES = ("loss", "cross_entropy", "regularization", "top_1", "top_5", "gradient_norm")
 
 
@@ -22,7 +23,7 @@ class TrainStep:
       model: from images to logits [N, classes].
       optimizer: its `iterations` is the global step.
       ema: None for a run without.
-      config: weight decay, label smoothing, seed.
+      config: of which a step uses weight decay, label smoothing and seed.
       global_batch_size: examples per step over all replicas.
       batch_norm_replicas: how many replicas share batch-norm statistics.
     """
@@ -61,14 +62,14 @@ class TrainStep:
         self._apply(gradients, variables)
         if self.ema:
             self.ema.update(self.optimizer.iterations.value)
-        hits = self._hits(batch["label"], logits)
-        return tf.stack([loss, entropy, decay, *hits, norm / replicas])
+        accuracies = self._accuracies(batch["label"], logits)
+        return tf.stack([loss, entropy, decay, *accuracies, norm / replicas])
 
     def _apply(self, gradients, variables):
         """Updates this replica's copy of the weights from the summed gradients.
 
-        `optimizer.apply` would sum them over the replicas once more. All replicas compute the same,
-        so nothing is left to communicate.
+        `optimizer.apply` would sum them over the replicas once more. Here every replica computes
+        the same update, so the copies stay equal without communication.
         """
         rate = self.optimizer.learning_rate
         for gradient, variable in zip(gradients, variables, strict=True):
@@ -84,10 +85,10 @@ class TrainStep:
             batch_norm_replicas=self.batch_norm_replicas,
         )
 
-    def _hits(self, labels, logits):
+    def _accuracies(self, labels, logits):
         """This replica's share of the top-1 and top-5 accuracy."""
         logits = tf.cast(logits, tf.float32)
         target = tf.argmax(labels, axis=-1)
-        for k in (1, 5):
-            hit = keras.ops.in_top_k(target, logits, k=min(k, logits.shape[-1]))
-            yield tf.reduce_sum(tf.cast(hit, tf.float32)) / self.global_batch_size
+        return [
+            tf.reduce_sum(top_k_hits(target, logits, k)) / self.global_batch_size for k in (1, 5)
+        ]

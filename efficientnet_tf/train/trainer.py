@@ -48,7 +48,7 @@ class Trainer:
         self.loop, self.config = loop, config
         self.checkpoints, self.summaries = checkpoints, summaries
         self.steps_per_epoch, self.schedule = steps_per_epoch, schedule
-        self.optimizer = loop.step.optimizer
+        self.optimizer = loop.train_step.optimizer
         self._saved = self.step
         self._stop_signal = None
         self._affordable = _FIRST_STEPS
@@ -75,7 +75,7 @@ class Trainer:
         with _signals(self):
             while self.step < total:
                 pause = min(total, (self.step // every + 1) * every)
-                batch = self.loop.step.global_batch_size
+                batch = self.loop.train_step.global_batch_size
                 progress = Progress("train", total, "step", self.step, batch)
                 self._train_until(pause, progress)
                 progress.close()
@@ -93,7 +93,7 @@ class Trainer:
             stop_asked = self._stop_signal is not None
             self._affordable, stop = agree(self.loop.strategy, affordable, stop_asked)
             self._check_finite(rows, step)
-            self._log(rows, step, steps * self.loop.step.global_batch_size / seconds)
+            self._log(rows, step, steps * self.loop.train_step.global_batch_size / seconds)
             self._show(progress, rows[-1])
             due = max(_MIN_STEPS_BETWEEN_SAVES, self.config.iterations_per_loop)
             if stop or self.step == pause or self.step - self._saved >= due:
@@ -130,7 +130,7 @@ class Trainer:
                 "run/epoch": step / self.steps_per_epoch,
                 "run/images_per_second": images_per_second,
             }
-            if ema := self.loop.step.ema:
+            if ema := self.loop.train_step.ema:
                 values["optimizer/ema_decay"] = float(ema_decay(ema.decay, step))
             self.summaries.scalars("train", step, values)
 

@@ -52,7 +52,9 @@ def toy_step(strategy, batch_norm_replicas=1, seed=0, **overrides) -> TrainStep:
     return TrainStep(model, optimizer, ema, config, BATCH, batch_norm_replicas)
 
 
-def toy_loop(strategy, step: TrainStep, start_step=0, max_steps=8, **data_changes) -> DeviceLoop:
+def toy_loop(
+    strategy, train_step: TrainStep, start_step=0, max_steps=8, **data_changes
+) -> DeviceLoop:
     """The loop around a step, one row of measures a step."""
     config = dataclasses.replace(DATA, **data_changes)
     source = data.open_source(config)
@@ -68,7 +70,7 @@ def toy_loop(strategy, step: TrainStep, start_step=0, max_steps=8, **data_change
         )
 
     dataset = strategy.distribute_datasets_from_function(pipeline)
-    return DeviceLoop(strategy, step, dataset, max_steps=max_steps, log_every=1)
+    return DeviceLoop(strategy, train_step, dataset, max_steps=max_steps, log_every=1)
 
 
 def toy_losses(strategy, steps, batch_norm_replicas=1, **overrides) -> list[float]:

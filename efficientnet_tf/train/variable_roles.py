@@ -1,0 +1,22 @@
+"""Which rules of the recipe apply to a variable, by its path.
+
+The original decides by variable names, and the paths of `nn` end like them. Plain Keras layers
+are named so too.
+"""
+
+import keras
+
+
+def is_batch_norm(variable: keras.Variable) -> bool:
+    """Whether it belongs to a batch norm: weight decay leaves it alone."""
+    return "batch_normalization" in variable.path
+
+
+def is_moving_statistic(variable: keras.Variable) -> bool:
+    """Whether it is a moving mean or variance, which each replica keeps for itself in a call."""
+    return variable.path.rpartition("/")[2] in ("moving_mean", "moving_variance")
+
+
+def is_scaled_by_lars(variable: keras.Variable) -> bool:
+    """Whether LARS scales its rate and decays it: all but batch norm's and biases."""
+    return not is_batch_norm(variable) and "bias" not in variable.path
