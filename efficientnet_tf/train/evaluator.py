@@ -83,7 +83,7 @@ class Evaluator:
         iterator, started = iter(self.dataset), time.perf_counter()
         progress = Progress("evaluation", self.num_images, unit="image", enabled=self.verbose)
         self._sums.reset()
-        (sums,) = self._sums.read()
+        sums = dict.fromkeys(_SUMS, 0.0)
         seen, added, steps = 0, None, self._next_steps(0, full=True)
         while added != 0 and not (self.num_images and seen >= self.num_images):
             self._run(iterator, tf.constant(steps))
