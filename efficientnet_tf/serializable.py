@@ -35,7 +35,7 @@ CLASSES = {
     "RandAugment": "data.augment.randaugment",
 }
 # Packages whose modules import TensorFlow, which Keras has loaded only where it is the backend.
-_TENSORFLOW_ONLY = ("data",)
+_TENSORFLOW_ONLY = ("data", "train")
 
 
 def modules_to_register(backend: str) -> list[str]:
