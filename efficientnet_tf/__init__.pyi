@@ -16,16 +16,24 @@ from efficientnet_tf import data as data
 from efficientnet_tf import train as train
 from efficientnet_tf.arch.variants import available_models as available_models
 from efficientnet_tf.arch.variants import input_size as input_size
-from efficientnet_tf.config import BlockSpec, ModelConfig
+from efficientnet_tf.config import BlockSpec
+from efficientnet_tf.config import DataConfig as DataConfig
+from efficientnet_tf.config import DistributionConfig as DistributionConfig
+from efficientnet_tf.config import ModelConfig as ModelConfig
+from efficientnet_tf.config import OptimizerConfig as OptimizerConfig
+from efficientnet_tf.config import RunConfig as RunConfig
+from efficientnet_tf.config import TrainConfig as TrainConfig
 from efficientnet_tf.config import UserError as UserError
 from efficientnet_tf.imagenet import decode_predictions as decode_predictions
 from efficientnet_tf.imagenet import preprocess_input as preprocess_input
 from efficientnet_tf.nn.freezing import freeze as freeze
+from efficientnet_tf.run.fit import fit as fit
 from efficientnet_tf.weights.formats.tf1_checkpoint import (
     load_tf1_checkpoint as load_tf1_checkpoint,
 )
 from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint as save_tf1_checkpoint
 from efficientnet_tf.weights.loading import load_weights as load_weights
+from efficientnet_tf.weights.loading import open_weights as open_weights
 from efficientnet_tf.weights.warm_start import warm_start as warm_start
 
 __version__: str
@@ -94,7 +102,7 @@ def feature_extractor(
     model: keras.Model | str, names: Sequence[str], **options: Unpack[_BuildArguments]
 ) -> keras.Model: ...
 def convert(
-    model_name: str,
+    model_name: str | None,
     source: str | Path,
     target: str | Path,
     *,
@@ -115,6 +123,22 @@ class _Constructor(Protocol):
         pooling: str | None = None,
         classes: int | None = None,
         classifier_activation: str | None = "softmax",
+        name: str | None = None,
+    ) -> keras.Model: ...
+
+class _ConstructorV2(Protocol):
+    """The parameters of the constructors of EfficientNetV2."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: str | None = ...,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, int | None, int] | None = None,
+        pooling: str | None = None,
+        classes: int | None = None,
+        classifier_activation: str | None = "softmax",
+        include_preprocessing: bool = True,
         name: str | None = None,
     ) -> keras.Model: ...
 
@@ -169,11 +193,11 @@ EfficientNetHB7: _Constructor
 EfficientNetHTPUB5: _Constructor
 EfficientNetHTPUB6: _Constructor
 EfficientNetHTPUB7: _Constructor
-EfficientNetV2B0: _Constructor
-EfficientNetV2B1: _Constructor
-EfficientNetV2B2: _Constructor
-EfficientNetV2B3: _Constructor
-EfficientNetV2S: _Constructor
-EfficientNetV2M: _Constructor
-EfficientNetV2L: _Constructor
-EfficientNetV2XL: _Constructor
+EfficientNetV2B0: _ConstructorV2
+EfficientNetV2B1: _ConstructorV2
+EfficientNetV2B2: _ConstructorV2
+EfficientNetV2B3: _ConstructorV2
+EfficientNetV2S: _ConstructorV2
+EfficientNetV2M: _ConstructorV2
+EfficientNetV2L: _ConstructorV2
+EfficientNetV2XL: _ConstructorV2

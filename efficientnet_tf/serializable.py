@@ -22,6 +22,7 @@ CLASSES = {
     "Dropout": "nn.layers",
     "FusedMBConvBlock": "nn.mbconv",
     "MBConvBlock": "nn.mbconv",
+    "Normalization": "nn.normalization",
     "SqueezeExcite": "nn.layers",
     "SymmetricConv2D": "nn.padding",
     "SymmetricDepthwiseConv2D": "nn.padding",
@@ -35,7 +36,7 @@ CLASSES = {
     "RandAugment": "data.augment.randaugment",
 }
 # Packages whose modules import TensorFlow, which Keras has loaded only where it is the backend.
-_TENSORFLOW_ONLY = ("data",)
+_TENSORFLOW_ONLY = ("data", "train")
 
 
 def modules_to_register(backend: str) -> list[str]:
