@@ -33,6 +33,7 @@ _PUBLIC = {
     "TrainConfig": "config",
     "UserError": "config",
     "data": "data",
+    "train": "train",
     "decode_predictions": "imagenet",
     "preprocess_input": "imagenet",
     "freeze": "nn.freezing",

@@ -4,8 +4,6 @@ import keras  # noqa: F401  Loading Keras registers this room's classes: not ami
 
 # Before anything of this room: loading Keras imports the modules in `serializable.CLASSES`, and one
 # that is half imported at that moment would lack its names.
-import keras  # noqa: F401
-
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
 from efficientnet_tf.data.augment.gallery import gallery
 from efficientnet_tf.data.augment.layer import Augmentation

@@ -10,7 +10,8 @@ from efficientnet_tf.run.picture import captioned_grid
 from efficientnet_tf.run.session import Session, explained, open_session
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.agreement import any_worker
-from efficientnet_tf.train.checkpoint import RunCheckpoints
+from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.optimizer import build_optimizer
@@ -73,7 +74,7 @@ def prepare_training(
     _check_order(session)
     train_step, schedule, report = _build_step(session)
     ema = train_step.ema
-    saver = RunCheckpoints(
+    saver = CheckpointSaver(
         session.folder.path,
         session.model,
         train_step.optimizer,
@@ -153,15 +154,10 @@ def _trainer(session, train_step, schedule, saver, start, augment) -> Trainer:
         min(config.iterations_per_loop, config.steps_per_eval),
         config.log_step_count_steps,
     )
-    return Trainer(
-        loop,
-        config,
-        saver if session.is_chief else None,
-        session.summaries,
-        _steps_per_epoch(session),
-        schedule,
-        verbose=session.verbose,
+    curves = TrainingCurves(
+        session.summaries, _steps_per_epoch(session), schedule, config.moving_average_decay
     )
+    return Trainer(loop, config, saver if session.is_chief else None, curves, session.verbose)
 
 
 def _announce(session: Session, start: int, report: str | None) -> None:

@@ -13,8 +13,8 @@ from efficientnet_tf.weights.formats.run_checkpoint import (
 from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
 
 
-class RunCheckpoints:
-    """Saves and restores everything a run needs to continue exactly.
+class CheckpointSaver:
+    """Saves everything a run needs to continue exactly, and restores it.
 
     A checkpoint holds `model/<path>`, `ema/<path>` and `optimizer/<path>` for every variable, and
     the step inside the optimizer's `iterations`.

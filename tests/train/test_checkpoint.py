@@ -5,11 +5,13 @@ import tensorflow as tf
 from helpers.toy import one_device, toy_loop, toy_step
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.train.checkpoint import RunCheckpoints, find_checkpoints, load_run_weights
+from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints, open_run
+from efficientnet_tf.weights.loading import load_opened
 
 
 def checkpoints(directory, step):
-    return RunCheckpoints(str(directory), step.model, step.optimizer, step.ema, max_to_keep=3)
+    return CheckpointSaver(str(directory), step.model, step.optimizer, step.ema, max_to_keep=3)
 
 
 def run(step, start, steps):
@@ -64,7 +66,7 @@ def test_old_checkpoints_are_deleted_even_after_a_lost_state_file(half_run, tmp_
     saved = checkpoints(tmp_path, toy_step(one_device()))
     for number in (3, 4):
         saved.save(number)
-    assert [path.rsplit("-", 1)[1] for path in find_checkpoints(str(tmp_path))] == ["4", "3", "2"]
+    assert [path.rsplit("-", 1)[1] for path in list_checkpoints(str(tmp_path))] == ["4", "3", "2"]
 
 
 def test_checkpoint_of_another_network_is_refused(half_run, tmp_path):
@@ -77,18 +79,24 @@ def test_checkpoint_of_another_network_is_refused(half_run, tmp_path):
 def test_checkpoint_of_another_recipe_is_refused(half_run, tmp_path):
     copy(half_run[0], tmp_path)
     step = toy_step(one_device())
-    other = RunCheckpoints(str(tmp_path), step.model, step.optimizer, None, max_to_keep=3)
+    other = CheckpointSaver(str(tmp_path), step.model, step.optimizer, None, max_to_keep=3)
     with pytest.raises(UserError, match=r"\d+ not in this run: ema/blocks_0/"):
         other.restore_latest()
 
 
+def load_from(model, prefix, ema=True):
+    weights = open_run(prefix, ema)
+    load_opened(model, weights)
+    return weights.kind
+
+
 def test_evaluation_loads_the_average(half_run, tmp_path):
-    prefix = find_checkpoints(str(half_run[0]))[0]
+    prefix = list_checkpoints(str(half_run[0]))[0]
     step, other = toy_step(one_device()), toy_step(one_device(), seed=5)
     checkpoints(half_run[0], step).restore_latest()
-    assert load_run_weights(other.model, prefix) == "ema"
+    assert load_from(other.model, prefix) == "ema"
     for weight, shadow in zip(other.model.weights, step.ema.shadows, strict=True):
         tf.debugging.assert_equal(weight.value, shadow)
-    assert load_run_weights(other.model, prefix, ema=False) == "raw"
+    assert load_from(other.model, prefix, ema=False) == "raw"
     for weight, expected in zip(other.model.weights, step.model.weights, strict=True):
         tf.debugging.assert_equal(weight.value, expected.value)
