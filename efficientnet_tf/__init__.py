@@ -38,7 +38,6 @@ _PUBLIC = {
     "preprocess_input": "imagenet",
     "freeze": "nn.freezing",
     "fit": "run.fit",
-    "train": "train",
     "load_weights": "weights.loading",
     "open_weights": "weights.loading",
     "warm_start": "weights.warm_start",

@@ -1,9 +1,9 @@
 """Data sources, decoding, augmentation, and the input pipeline that joins them."""
 
-import keras  # noqa: F401  Loading Keras registers this room's classes: not amid their imports.
-
 # Before anything of this room: loading Keras imports the modules in `serializable.CLASSES`, and one
 # that is half imported at that moment would lack its names.
+import keras  # noqa: F401
+
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
 from efficientnet_tf.data.augment.gallery import gallery
 from efficientnet_tf.data.augment.layer import Augmentation
@@ -17,6 +17,7 @@ from efficientnet_tf.data.sources.dataset import DatasetSource
 from efficientnet_tf.data.sources.source import (
     ORDER_VERSION,
     BatchSource,
+    IndexedSource,
     Picture,
     Source,
     StreamSource,
@@ -27,6 +28,7 @@ __all__ = [
     "AutoAugment",
     "BatchSource",
     "DatasetSource",
+    "IndexedSource",
     "ORDER_VERSION",
     "Picture",
     "RandAugment",
