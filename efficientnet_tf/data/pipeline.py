@@ -59,8 +59,8 @@ def train_dataset(
       [batch_size, num_classes]}`. Consecutive small batches hold the examples of the large one.
 
     Raises:
-      UserError: the source has no training split, `config` does not say the image size, or both
-        `augment` and `config.augment_name` are given.
+      UserError: the source has no training split or cannot be used with a tf.data service, `config`
+        does not say the image size, or both `augment` and `config.augment_name` are given.
     """
     _require_image_size(config)
     if augment is not None and config.augment_name:
@@ -68,6 +68,8 @@ def train_dataset(
     if isinstance(source, BatchSource):
         batches = source.train_batches(config, batch_size, host_index)
         return batches.prefetch(tf.data.AUTOTUNE)
+    if config.tf_data_service and not source.is_splittable:
+        raise UserError(f"--tf_data_service: a source named {source.name!r} cannot be split")
     loader = training_loader(source, config)
     start = start_step * config.train_batch_size
     stream = source.train_stream(config.seed, start, host_index, host_count)

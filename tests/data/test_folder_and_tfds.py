@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from helpers.shard_writer import jpeg
-from helpers.streams import eval_labels
+from helpers.streams import eval_labels, train_batches
 from tensorflow_datasets.core.download import downloader
 
 from efficientnet_tf import data
@@ -83,6 +84,35 @@ def test_folder_training_sees_every_picture_and_resumes(tmp_path):
     np.testing.assert_array_equal(np.bincount(labels[:3].ravel()), [4, 4, 4])
     resumed = next(iter(data.train_dataset(source, config, 4, start_step=5)))
     np.testing.assert_array_equal(resumed["image"], batches[5]["image"])
+
+
+def test_files_that_are_not_pictures_are_left_out_and_counted(tmp_path, capfd):
+    write_pictures(tmp_path / "train", 2)
+    folder = tmp_path / "train" / "bee"
+    png = tf.io.encode_png(np.zeros([40, 40, 3], np.uint8)).numpy()
+    pictures = {"a.JPEG": jpeg(1), "b": jpeg(2), "c.dat": png, "d.jpg": png}
+    others = {"Thumbs.db": b"\xd0\xcf\x11\xe0", "empty": b"", "readme.txt": b"RIFF"}
+    for name, content in {**pictures, **others}.items():
+        (folder / name).write_bytes(content)
+    config = folder_config(tmp_path)
+    source = data.open_source(config)
+    assert capfd.readouterr().err == f"left out, not pictures: {folder}/Thumbs.db and 2 more\n"
+    assert source.num_train_images == 6 + len(pictures)
+    batches = data.train_dataset(source, config, 5).take(4)  # two epochs, without an error
+    assert sum(len(batch["label"]) for batch in batches) == 20
+    found = [f"{folder}/{name}" for name in (*sorted(pictures), "0.jpg", "1.jpg")]
+    assert data.list_pictures(str(folder)) == sorted(found)
+    (folder / "e.png").write_bytes(b"")
+    with pytest.raises(UserError, match=f"{folder}/e.png is empty"):
+        train_batches(config, 4)
+
+
+def test_a_folder_to_classify_has_pictures(tmp_path):
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        data.list_pictures(str(tmp_path / "nowhere"))
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(UserError, match=f"{tmp_path} has no JPEG, PNG"):
+        data.list_pictures(str(tmp_path))
 
 
 def test_a_bad_file_is_named(tmp_path):
@@ -162,6 +192,27 @@ def tfds_dir(tmp_path_factory):
     for builder in (TinyPictures, TinyTrainingPictures):
         builder(data_dir=str(folder)).download_and_prepare()
     return folder
+
+
+class ManualPictures(TinyPictures):
+    """A data set whose files must be fetched by hand."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    Register at https://example.org and download:
+      1. pictures.tar
+    """
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples(len(str(manager.manual_dir)))}
+
+
+def test_instructions_for_a_manual_download_are_kept(tmp_path):
+    with pytest.raises(UserError, match="^--dataset=manual_pictures is not under") as error:
+        data.open_source(tfds_config(tmp_path, "manual_pictures"))
+    assert "manual" in str(error.value).splitlines()[0]
+    assert str(error.value).endswith(
+        "Register at https://example.org and download:\n  1. pictures.tar"
+    )
 
 
 def tfds_config(folder, name="tiny_pictures", **changes):

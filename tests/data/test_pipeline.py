@@ -161,9 +161,7 @@ def test_shapes_are_static():
 
 
 def test_a_background_class_shifts_labels_by_one():
-    config = DataConfig(
-        dataset="digits", image_size=32, resize_method="bicubic", num_classes=11, num_eval_images=40
-    )
+    config = DataConfig(dataset="digits", image_size=32, resize_method="bicubic", num_classes=11)
     source = data.open_source(config)
     batch = next(iter(data.eval_dataset(source, config, 40)))
     expected = [int(source.read_eval(i).label) + 1 for i in range(40)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.shard_writer import write_imagenet
-from helpers.streams import eval_labels
+from helpers.streams import config_for, eval_labels, train_batches
 from sklearn.datasets import load_digits
 
 from efficientnet_tf import data
@@ -118,6 +118,23 @@ def test_holdout_evaluates_on_leading_training_shards(tmp_path):
     assert source.num_train_images == 4
     with pytest.raises(UserError, match="--holdout_shards=3 must leave training shards"):
         data.open_source(DataConfig(data_dir=str(tmp_path), holdout_shards=3))
+
+
+def test_holdout_shards_are_subtracted_from_the_counts_of_a_flagfile(tmp_path):
+    """ImageNet's flagfiles give the counts of all its images, as the original's defaults do."""
+    write_imagenet(tmp_path, "train", [2, 3, 4])
+    config = config_for(
+        tmp_path, holdout_shards=2, num_train_images=9, num_eval_images=50000, use_cache=True
+    )
+    source = data.open_source(config)
+    assert (source.num_train_images, source.num_eval_images) == (4, 5)
+    labels = [batch["label"].numpy().argmax(1).tolist() for batch in train_batches(config, 2)]
+    assert [sorted(epoch) for epoch in labels] == [[5, 6, 7, 8]] * 2
+    assert sorted(eval_labels(config, source)) == [0, 1, 2, 3, 4]
+    fewer = config_for(tmp_path, holdout_shards=2, num_eval_images=2)
+    assert len(eval_labels(fewer)) == 2
+    with pytest.raises(UserError, match="counts the 5 images of --holdout_shards=2 too"):
+        data.open_source(config_for(tmp_path, holdout_shards=2, num_train_images=5))
 
 
 def test_validation_shards_alone_are_enough_to_evaluate(tmp_path):

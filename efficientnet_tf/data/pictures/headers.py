@@ -5,7 +5,7 @@ import tensorflow as tf
 
 # Pillow's limit for a decompression bomb, rounded.
 MAX_PIXELS = 89_000_000
-_HEADER_BYTES = 32
+HEADER_BYTES = 32
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 # The second bytes of markers.
 _PROGRESSIVE, _SCAN, _END = 0xC2, 0xDA, 0xD9
@@ -20,6 +20,16 @@ _FORMATS = (
     (b"RIFF....WEBPVP8L", (21, 22), (21, 22, 23, 24), 2**14, 0x3FFF, 1),
     (b"RIFF....WEBPVP8X", (24, 25, 26), (27, 28, 29), 1, 0xFFFFFF, 1),
 )
+
+
+def is_picture_header(start: bytes) -> bool:
+    """Whether the first `HEADER_BYTES` of a file are those of a format that can be decoded."""
+    magics = [_JPEG_START, *(row[0] for row in _FORMATS)]
+    return any(
+        len(start) >= len(magic)
+        and all(byte in (ord("."), found) for byte, found in zip(magic, start, strict=False))
+        for magic in magics
+    )
 
 
 def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
@@ -85,7 +95,7 @@ def _jpeg_pixels(encoded):
 
 
 def _other_pixels(encoded):
-    data = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEADER_BYTES)
+    data = tf.io.decode_raw(encoded, tf.uint8, fixed_length=HEADER_BYTES)
     matches = tf.reduce_all((data == _MAGIC) | _ANY, axis=1)
     sides = tf.reduce_sum(tf.cast(data, tf.int64) * _WEIGHTS, axis=2)
     # The height of a BMP that is stored from top to bottom is negative.
@@ -96,10 +106,10 @@ def _other_pixels(encoded):
 
 def _weights(places: tuple[int, ...]) -> list[int]:
     """What each byte of the header counts in the number that lies at `places`."""
-    return [256 ** places.index(i) if i in places else 0 for i in range(_HEADER_BYTES)]
+    return [256 ** places.index(i) if i in places else 0 for i in range(HEADER_BYTES)]
 
 
-_STARTS = [row[0].ljust(_HEADER_BYTES, b".") for row in _FORMATS]
+_STARTS = [row[0].ljust(HEADER_BYTES, b".") for row in _FORMATS]
 _MAGIC = np.array([list(start) for start in _STARTS], np.uint8)
 _ANY = ord(".") == _MAGIC
 _WEIGHTS = np.array([[_weights(row[side]) for row in _FORMATS] for side in (1, 2)])

@@ -5,8 +5,8 @@ Either `train/<class>/…` and `val/<class>/…` (or `validation`, `test`) under
 SHA-256 of "<class>/<file>", with "<seed>/" in front for a seed other than 0. The split is the same
 on every machine, and another one for another seed: evaluate with the seed of the training.
 
-Classes are the sorted folder names of the training split. Every file that is not hidden counts as
-a picture, whatever its extension, so that a broken one is named rather than overlooked.
+Classes are the sorted folder names of the training split. `pictures.listing` says which files are
+pictures; one line counts the others.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import os
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.pictures.listing import find_pictures, report_left_out
 from efficientnet_tf.data.sources.source import IndexedSource, Picture
 
 _EVAL_FOLDERS = ("val", "validation", "test")
@@ -33,7 +34,9 @@ class FolderSource(IndexedSource):
         super().__init__(config)
         if not config.data_dir or not tf.io.gfile.isdir(config.data_dir):
             raise UserError(f"--data_dir={config.data_dir} is not a folder of pictures")
-        train, evaluation = _find_splits(config.data_dir, config.seed)
+        left_out: list[str] = []
+        train, evaluation = _find_splits(config.data_dir, config.seed, left_out)
+        report_left_out(left_out)
         self.label_names = sorted(train or evaluation)
         self.num_classes = len(self.label_names)
         unknown = sorted(set(evaluation) - set(self.label_names))
@@ -65,18 +68,21 @@ class FolderSource(IndexedSource):
         return tf.gather(self._eval[0], raw)
 
 
-def _find_splits(data_dir: str, seed: int) -> tuple[Classes, Classes]:
-    """Training and evaluation pictures; {} for a split that is not there."""
+def _find_splits(data_dir: str, seed: int, left_out: list[str]) -> tuple[Classes, Classes]:
+    """Training and evaluation pictures; {} for a split that is not there.
+
+    Files that are not pictures are added to `left_out`.
+    """
     folders = _folders(data_dir)
     evaluation = next((name for name in _EVAL_FOLDERS if name in folders), None)
     if "train" in folders or evaluation:
         return (
-            _list_classes(os.path.join(data_dir, "train")) if "train" in folders else {},
-            _list_classes(os.path.join(data_dir, evaluation)) if evaluation else {},
+            _list_classes(os.path.join(data_dir, "train"), left_out) if "train" in folders else {},
+            _list_classes(os.path.join(data_dir, evaluation), left_out) if evaluation else {},
         )
     train, held_out = {}, {}
     salt = f"{seed}/" if seed else ""
-    for name, files in _list_classes(data_dir).items():
+    for name, files in _list_classes(data_dir, left_out).items():
         files = sorted(files, key=lambda path, name=name: _digest(f"{salt}{name}", path))
         count = round(len(files) * _HELD_OUT_SHARE)
         held_out[name], train[name] = files[:count], files[count:]
@@ -87,11 +93,14 @@ def _digest(prefix: str, path: str) -> str:
     return hashlib.sha256(f"{prefix}/{os.path.basename(path)}".encode()).hexdigest()
 
 
-def _list_classes(folder: str) -> Classes:
+def _list_classes(folder: str, left_out: list[str]) -> Classes:
     names = _folders(folder)
     if not names:
         raise UserError(f"{folder} has no folders of pictures, one for each class")
-    classes = {name: _files(os.path.join(folder, name)) for name in names}
+    classes = {}
+    for name in names:
+        classes[name], others = find_pictures(os.path.join(folder, name))
+        left_out += others
     empty = [name for name in names if not classes[name]]
     if empty:
         raise UserError(
@@ -106,15 +115,3 @@ def _folders(folder: str) -> list[str]:
     names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
     visible = [name for name in names if not name.startswith(".")]
     return [name for name in visible if tf.io.gfile.isdir(os.path.join(folder, name))]
-
-
-def _files(folder: str) -> list[str]:
-    """Sorted paths of all visible files below a folder."""
-    # gfile asks about every file by itself, which the local walk need not.
-    walk = tf.io.gfile.walk if "://" in folder else os.walk
-    return sorted(
-        os.path.join(parent, name)
-        for parent, _, names in walk(folder)
-        for name in names
-        if not name.startswith(".")
-    )

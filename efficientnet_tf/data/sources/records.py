@@ -29,7 +29,8 @@ class RecordSource(StreamSource):
     """Training and evaluation shards, and a parser of their records.
 
     Raw elements: `{"record": string, "file": string, "number": int64}`, the number counting from 0
-    within the file.
+    within the file. With `num_eval_images` the evaluation takes the leading records of the shards,
+    as the original does; ImageNet's shards are shuffled, so these are of all classes.
 
     Attributes:
       train_shards, eval_shards: paths; [] for a split that is not there.

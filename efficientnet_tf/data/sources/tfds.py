@@ -48,6 +48,10 @@ class TFDSSource(RecordSource):
 
 
 def _prepared_builder(config: DataConfig):
+    """The builder of the data set, downloaded and prepared now if it was not.
+
+    Where files must be fetched by hand, tfds's error says how, and is kept as a whole.
+    """
     import tensorflow_datasets as tfds
 
     name = config.source_name
@@ -64,9 +68,10 @@ def _prepared_builder(config: DataConfig):
             with _announced(f"{name}: tfds prepares it under {builder.data_path}"), _quiet():
                 builder.download_and_prepare()
         except Exception as error:
+            manual = bool(builder.MANUAL_DOWNLOAD_INSTRUCTIONS)
             raise UserError(
                 f"--dataset={name} is not under --data_dir={builder.data_path} and could not be "
-                f"prepared: {_first_line(error)}"
+                f"prepared: {str(error).strip() if manual else _first_line(error)}"
             ) from error
     return builder
 

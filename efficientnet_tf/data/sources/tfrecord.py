@@ -1,10 +1,12 @@
 """ImageNet as the original read it: `train-00000-of-01024 …`, `validation-00000-of-00128 …`."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.sources.records import RecordSource
-from efficientnet_tf.data.sources.shards import find_shards
+from efficientnet_tf.data.sources.shards import count_records, find_shards
 from efficientnet_tf.data.sources.source import IMAGENET_CLASSES, Picture
 
 _WITH_BACKGROUND = IMAGENET_CLASSES + 1
@@ -20,8 +22,12 @@ class TFRecordSource(RecordSource):
 
     The records do not say how many classes there are: `num_classes` is the configuration's, None
     where it says nothing. A network of 1,001 classes keeps the background; for any other number of
-    classes label 0 is an error like every label out of range. `holdout_shards` leading training
-    shards become the evaluation split, the original's "minival".
+    classes label 0 is an error like every label out of range.
+
+    `holdout_shards` leading training shards become the evaluation split, the original's "minival".
+    As there, `num_train_images` then counts these images too: they are subtracted from it, and
+    `num_eval_images` is at most their number. Divergence: the original estimates their number from
+    the share of the shards; here the records of the held-out shards are counted.
     """
 
     name = "tfrecord"
@@ -36,6 +42,7 @@ class TFRecordSource(RecordSource):
         evaluation = find_shards(config.data_dir, "validation")
         if config.holdout_shards:
             train, evaluation = _hold_out(train, config.holdout_shards)
+            config = _without_held_out(config, evaluation)
         if not train and not evaluation:
             raise UserError(f"--data_dir={config.data_dir} has no train-*-of-* or validation-*-of-*"
                             " TFRecord shards")  # fmt: skip
@@ -53,6 +60,22 @@ class TFRecordSource(RecordSource):
         features = tf.io.parse_single_example(record, _FEATURES)
         label = tf.cast(features["image/class/label"], tf.int32)
         return Picture(features["image/encoded"], label - self.first_label)
+
+
+def _without_held_out(config: DataConfig, held_out: list[str]) -> DataConfig:
+    """The counts of the configuration, where there are any, with some shards held out."""
+    train, evaluation = config.num_train_images, config.num_eval_images
+    count = sum(count_records(held_out).values())
+    if train is not None and train <= count:
+        raise UserError(
+            f"--num_train_images={train} counts the {count} images of "
+            f"--holdout_shards={config.holdout_shards} too, and leaves none to train on"
+        )
+    return dataclasses.replace(
+        config,
+        num_train_images=None if train is None else train - count,
+        num_eval_images=None if evaluation is None else min(evaluation, count),
+    )
 
 
 def _hold_out(train: list[str], count: int) -> tuple[list[str], list[str]]:
