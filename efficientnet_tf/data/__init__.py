@@ -1,11 +1,8 @@
 """Data sources, decoding, augmentation, and the input pipeline that joins them."""
-<<<<<<< HEAD
 
 # Before anything of this room: loading Keras imports the modules in `serializable.CLASSES`, and one
 # that is half imported at that moment would lack its names.
 import keras  # noqa: F401
-=======
->>>>>>> w-data
 
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
 from efficientnet_tf.data.augment.gallery import gallery
@@ -20,10 +17,7 @@ from efficientnet_tf.data.sources.dataset import DatasetSource
 from efficientnet_tf.data.sources.source import (
     ORDER_VERSION,
     BatchSource,
-<<<<<<< HEAD
     IndexedSource,
-=======
->>>>>>> w-data
     Picture,
     Source,
     StreamSource,
@@ -34,10 +28,7 @@ __all__ = [
     "AutoAugment",
     "BatchSource",
     "DatasetSource",
-<<<<<<< HEAD
     "IndexedSource",
-=======
->>>>>>> w-data
     "ORDER_VERSION",
     "Picture",
     "RandAugment",
