@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import logging
 from collections.abc import Sequence
 
 import keras
@@ -9,6 +10,8 @@ import keras
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import ModelConfig, UserError, unknown_name
 from efficientnet_tf.nn import freezing, network
+
+_log = logging.getLogger(__name__)
 
 _CONFIG_FIELDS = {field.name for field in dataclasses.fields(ModelConfig)} - {"name", "num_classes"}
 _NETWORK_OPTIONS = inspect.getfullargspec(network.build_network).kwonlyargs
@@ -70,7 +73,14 @@ def _build_with_weights(model_name, weights, said, options) -> keras.Model:
     config = network_for(opened, model_name, said)
     model = network.build_network(config, **options)
     if "num_classes" in said and config.num_classes != opened.classes:
-        start_from(model, opened)
+        report = start_from(model, opened)
+        if report.skipped:
+            _log.warning(
+                "%s: its classifier of %d classes is left out; the one of %d classes is new",
+                opened.where,
+                opened.classes,
+                config.num_classes,
+            )
     else:
         load_opened(model, opened)
     return model

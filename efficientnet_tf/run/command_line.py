@@ -1,6 +1,7 @@
 """The command `efficientnet-tf`, the same as `python main.py`."""
 
 import contextlib
+import logging as python_logging
 import os
 import sys
 import tempfile
@@ -41,6 +42,7 @@ def main(argv: Sequence[str]) -> None:
     """Does what the flags say. TensorFlow starts once they are known to be good."""
     if not absl_flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # below it, TensorFlow logs every save
+    logging.get_absl_handler().setFormatter(_Messages())
     with _errors_on_one_line():
         config = flags.run_config(argv[1:])
         for note in flags.notes(config):
@@ -57,6 +59,13 @@ def execute(config: RunConfig) -> None:
 
         tf.config.list_physical_devices()
     modes.execute(config)
+
+
+class _Messages(python_logging.Formatter):
+    """`warning: what is the matter`, without the time and place that absl puts in front."""
+
+    def format(self, record: python_logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """A start from weights that fit in part: another number of classes, another classifier."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,6 @@ from efficientnet_tf.weights.assignment import (
 from efficientnet_tf.weights.loading import naming_the_variant, open_weights, read_for
 from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.opened import OpenedWeights
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,21 +82,13 @@ def start_from(model: keras.Model, opened: OpenedWeights, skip_classifier: bool 
     variables = checkpoint_variables(model)
     for name in variables.keys() & weights.keys():
         variables[name].assign(weights[name])
-    report = Report(
+    return Report(
         opened.where,
         loaded=tuple(name for name in variables if name in weights),
         skipped=tuple(name for name in CLASSIFIER if name in held and name not in weights),
         missing=tuple(name for name in variables if name not in held),
         label_shift=label_shift,
     )
-    if report.skipped and not skip_classifier:
-        _log.warning(
-            "%s: its classifier of %d classes is left out; the one of %d classes is new",
-            opened.where,
-            _classes(held),
-            classifier_width(model),
-        )
-    return report
 
 
 def _classes(weights: Weights) -> int | None:
