@@ -44,6 +44,7 @@ def _fit(caption, width):
         font = ImageFont.load_default(size)
         if font.getlength(caption) <= width:
             return caption, font
+    font = ImageFont.load_default(_FONT_SIZES[-1])
     while font.getlength(caption) > width:
         caption = caption[:-1]
     return caption, font

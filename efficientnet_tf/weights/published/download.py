@@ -126,7 +126,7 @@ def download(url: str, target: Path, max_bytes: int) -> None:
 
 
 def _download_with_retries(url: str, file: BinaryIO, target: Path, max_bytes: int) -> None:
-    transfer = _Transfer(url, file, max_bytes)
+    transfer, reason = _Transfer(url, file, max_bytes), None
     for attempt in range(_ATTEMPTS):
         try:
             return transfer.resume()
