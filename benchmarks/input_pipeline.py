@@ -152,7 +152,8 @@ def training_set(encoded: list[bytes]) -> str:
 def our_pipeline(folder: str, count: int, **options: object) -> Turn:
     config = DataConfig(
         dataset="tfrecord", data_dir=folder, image_size=SIZE, num_classes=1000,
-        num_train_images=count, use_cache=True, train_batch_size=BATCH, **options,
+        num_train_images=count, use_cache=True, train_batch_size=BATCH, resize_method="bicubic",
+        **options,
     )  # fmt: skip
     return of_dataset(train_dataset(open_source(config), config, BATCH))
 

@@ -1,4 +1,4 @@
-"""Errors from inside a running pipeline, in one line for the person at the keyboard."""
+"""Turns errors of a running input pipeline into one line that names the file and the fix."""
 
 import re
 
@@ -24,7 +24,7 @@ _DECODER = re.compile(r"Invalid (JPEG|PNG|GIF|BMP)|image file format|JPEG|Could 
 def explain(
     error: BaseException, source: Source | None = None, start_step: int | None = None
 ) -> UserError | None:
-    """What went wrong with the data, if this error came from a data set of ours.
+    """The cause of an error, if it came from one of the package's data sets.
 
     Args:
       error: what iterating a data set raised, directly or out of a `tf.function`.
@@ -33,7 +33,7 @@ def explain(
         evaluation.
 
     Returns:
-      A one-line error to raise in its place, None if this is about something else.
+      A one-line error to raise instead, None if the error has nothing to do with the data.
     """
     if isinstance(error, UserError) or not isinstance(error, tf.errors.OpError):
         return None
@@ -89,7 +89,7 @@ def _damaged_shard(offset: int, source: Source | None) -> str:
 
 
 def _too_few(wanted: int, found: int, source: Source | None) -> UserError:
-    """Some shard ended early, at a record's end: nothing but the count shows it."""
+    """The error for a shard that was cut between two records, which only the count can show."""
     message = f"{found} records where {wanted} were announced: a shard is cut short"
     if isinstance(source, RecordSource):
         counts = count_whole_records(source.train_shards + source.eval_shards)

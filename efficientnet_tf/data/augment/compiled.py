@@ -3,8 +3,8 @@
 Inside `tf.data`, element-wise chains, look-ups and gathers over a byte image run several times
 faster as one compiled function than op by op: no intermediate leaves the cache. XLA for the CPU is
 missing on TPU hosts (tensorflow/tensorflow#58934), and a compiled function belongs to one shape, so
-the plain graph remains: eagerly, for shapes that are not static, and where XLA is absent. Whoever
-writes a `compiled` function answers for equal results on both roads: see `product`.
+the function runs op by op when it is called eagerly, when a shape is not static, and where XLA is
+absent. A `compiled` function has to give equal results either way: see `product`, `multiply_add`.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _enabled: contextvars.ContextVar[bool] = contextvars.ContextVar("compiled_enable
 
 @contextlib.contextmanager
 def plain_graph() -> Iterator[None]:
-    """Inside, `compiled` functions are traced as plain graphs. Results are the same."""
+    """Within this context `compiled` functions are traced op by op; results are the same."""
     token = _enabled.set(False)
     try:
         yield
@@ -58,12 +58,12 @@ def compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 
 def product(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """`x * y` rounded to float32, whatever stands around it; at most 2**24.
+    """`x * y` rounded to float32 even if a sum follows; at most 2**24.
 
     XLA fuses a product and the sum that follows it into one instruction with one rounding,
     TensorFlow's kernels do not, and the grey level of a pixel can depend on it. The minimum, which
-    no image reaches and no compiler can foresee, keeps the two apart. (A detour over float64 does
-    not: LLVM sees through it.)
+    no image reaches but no compiler can rule out, prevents the fusion. (Casting to float64 and back
+    does not: LLVM removes the casts.)
     """
     return tf.minimum(x * y, 2.0**24)
 

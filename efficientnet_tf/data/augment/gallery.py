@@ -1,4 +1,4 @@
-"""What the network will see: pictures as they are, and as each policy leaves them."""
+"""Pictures before and after augmentation, side by side."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ def gallery(
       images: `uint8 [N, S, S, 3]`, N across.
       policies: by the name to show, in order from the top.
       rows: of each policy.
-      seed: the gallery is a pure function of the arguments.
+      seed: of the draws; equal arguments give equal galleries.
 
     Returns:
       `uint8 [N * (1 + rows * policies), S, S, 3]`, and for each image its caption: the policy and

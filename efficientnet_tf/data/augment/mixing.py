@@ -23,7 +23,7 @@ from efficientnet_tf.config import DataConfig
 def mix(
     images: tf.Tensor, labels: tf.Tensor, config: DataConfig, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixup, CutMix, or one of them by the toss of a coin where both are on.
+    """Mixup or CutMix; where both are configured, each batch gets one, with probability 1/2.
 
     Args:
       images: `float32 [B, S, S, 3]`.

@@ -1,1 +1,1 @@
-"""From an encoded picture to the square a network sees."""
+"""From encoded pictures to the square images that a network takes."""

@@ -1,4 +1,4 @@
-"""Picture bytes to RGB, cropped while decoding where the format allows it."""
+"""Decodes pictures to RGB, cropping while decoding where the format allows it."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ from efficientnet_tf.data.pictures.headers import (
     refuse_stump,
 )
 
-# What libjpeg did when the published checkpoints were trained; INTEGER_ACCURATE is up to 15 grey
-# levels away after the resize.
+# The decoder that the published checkpoints were trained with; INTEGER_ACCURATE differs by up to 15
+# grey levels after the resize.
 _DCT_METHOD = "INTEGER_FAST"
 
 
 def _refuse_large(pixels):
-    """Stops a decompression bomb before memory is taken for it."""
+    """Refuses a decompression bomb before memory is allocated for it."""
     check = tf.debugging.Assert(pixels <= MAX_PIXELS, ["more than 89 megapixels", pixels])
     with tf.control_dependencies([] if check is None else [check]):  # None when eager
         return tf.identity(pixels)

@@ -1,4 +1,4 @@
-"""What a picture's first bytes say: its format and how many pixels it will unfold to."""
+"""Reads a picture's format and size from its first bytes."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +10,9 @@ _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 # The second bytes of markers.
 _PROGRESSIVE, _SCAN, _END = 0xC2, 0xDA, 0xD9
 
-# How the file begins (a dot is any byte); where width and height lie, least significant byte first;
-# what the height is divided by, the mask of both and what is added to them.
+# For each format: how the file begins (a dot is any byte); the places of the bytes of the width and
+# of the height, least significant first; the divisor of the height; the mask of both sides; what is
+# added to both.
 _FORMATS = (
     (b"\x89PNG", (19, 18, 17, 16), (23, 22, 21, 20), 1, 0xFFFFFFFF, 0),
     (b"GIF8", (6, 7), (8, 9), 1, 0xFFFF, 0),
@@ -38,16 +39,16 @@ def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def is_whole_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    """Whether it also ends like one: a download that broke off does not."""
-    # A position before the start would be an error, so the empty string is read from 0.
+    """Whether a scalar string starts and ends like a JPEG; an interrupted download does not."""
+    # `substr` refuses a position before the start, which the empty string would have.
     end = tf.maximum(tf.strings.length(encoded) - 2, 0)
     return is_jpeg(encoded) & tf.equal(tf.strings.substr(encoded, end, 2), _JPEG_END)
 
 
 def refuse_stump(encoded: tf.Tensor) -> tf.Tensor:
-    """A JPEG itself, unless so much is cut off that no part of it can be decoded.
+    """Returns a JPEG unchanged; fails if it is cut off so early that no part can be decoded.
 
-    libjpeg, asked for the impossible, writes "Improper call to JPEG library" to stderr, each time.
+    libjpeg would write "Improper call to JPEG library" to stderr for each of these.
 
     Raises:
       tf.errors.InvalidArgumentError: no scan begins, or a progressive one never ends.
@@ -63,7 +64,7 @@ def refuse_stump(encoded: tf.Tensor) -> tf.Tensor:
         endless = (last(_PROGRESSIVE) >= 0) & (last(_END) < last(_SCAN))
         return (last(_SCAN) >= 0) & ~endless
 
-    # Bytes are searched only where the end is not in its place.
+    # Markers are searched only where the file does not end like a JPEG.
     usable = tf.cond(is_whole_jpeg(encoded), lambda: tf.constant(True), scan_may_decode)
     check = tf.debugging.Assert(usable, ["Invalid JPEG: cut short"])
     with tf.control_dependencies([] if check is None else [check]):  # None when eager
@@ -105,7 +106,7 @@ def _other_pixels(encoded):
 
 
 def _weights(places: tuple[int, ...]) -> list[int]:
-    """What each byte of the header counts in the number that lies at `places`."""
+    """The factor of each byte of the header in the number that is stored at `places`."""
     return [256 ** places.index(i) if i in places else 0 for i in range(HEADER_BYTES)]
 
 

@@ -1,4 +1,4 @@
-"""One picture file as a network sees it in evaluation."""
+"""Reads one picture file and crops it as in evaluation."""
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,7 @@ def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
       float32 [size, size, 3], RGB in 0..255.
 
     Raises:
-      UserError: no such file, or not a whole picture of bearable size; names file and reason.
+      UserError: no such file, or a picture that is broken or too large; names file and reason.
     """
     try:
         encoded = tf.io.read_file(path)

@@ -1,4 +1,4 @@
-"""From a decoded or encoded picture to the square the network sees, as the original did it.
+"""Cropping, resizing and flipping, as the original did it.
 
 Everything here is a pure function of tensors, works eagerly and inside `tf.data`, and has shapes
 `[height, width, channels]` for images and `[y, x, height, width]`, int32 pixels, for boxes.

@@ -1,4 +1,7 @@
-"""The data sources by name: a file here and a row in the table each; other names are tfds's."""
+"""The table of data sources. A new source is one file here and one row.
+
+A name that is not in the table is looked up in tensorflow_datasets.
+"""
 
 import importlib
 
@@ -8,7 +11,7 @@ from efficientnet_tf.data.sources.source import BatchSource, Picture, Source, St
 
 __all__ = ["BatchSource", "Picture", "Source", "StreamSource", "open_source"]
 
-# Imported when named: scikit-learn and tfds take seconds.
+# Imported when used, because scikit-learn and tensorflow_datasets take seconds.
 _TFDS = ("tfds", "TFDSSource")
 _SOURCES = {
     "tfrecord": ("tfrecord", "TFRecordSource"),

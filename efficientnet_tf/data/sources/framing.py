@@ -1,7 +1,7 @@
 """TFRecord framing: length, checksum of the length, content, checksum of the content.
 
-TensorFlow's reader stops at the first damaged record. This walks from header to header, past
-damage, and checks each record by itself, so that one flipped bit costs one record.
+TensorFlow's reader stops at the first damaged record. The functions here go on from header to
+header and check each record by itself, so that one flipped bit costs one record.
 """
 
 import re
@@ -21,7 +21,10 @@ _REPORTED_OFFSET = re.compile(r"record at (\d+)")
 
 
 class Frame(NamedTuple):
-    """Where a record lies in its file, in bytes, and whether its header is good and it fits."""
+    """Where a record lies in its file, in bytes.
+
+    `plausible`: its header passes the checksum, and it ends within the file.
+    """
 
     offset: int
     end: int
@@ -33,12 +36,12 @@ class Frame(NamedTuple):
 
 
 def walk(path: str) -> Iterator[Frame]:
-    """The records of a file from their headers alone.
+    """The records of a file, from their headers alone.
 
-    Behind a damaged header it looks for the next good one; what lies between counts as one record.
+    After a damaged header the next good one is searched for; everything up to it is one record.
     """
     size = tf.io.gfile.stat(path).length
-    # gfile is ten times slower than open, and only needed for what is not a local file.
+    # gfile is ten times slower than open, and only needed for files that are not local.
     with tf.io.gfile.GFile(path, "rb") if "://" in path else open(path, "rb") as file:
         offset = 0
         while offset < size:
@@ -53,10 +56,10 @@ def walk(path: str) -> Iterator[Frame]:
 
 
 def read_past_damage(path: str, damaged: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """How many intact records a file begins with, int64, and the records behind them.
+    """The number of intact records at the start of a file, int64, and the records after those.
 
-    TensorFlow's fast reader finds the first damaged record; Python reads what lies behind, 10 MB a
-    second, and puts the bytes `damaged` in the place of records that fail their checksum.
+    TensorFlow's fast reader finds the first damaged record. Python reads the rest, at 10 MB a
+    second, and replaces records that fail their checksum by the bytes `damaged`.
     """
     intact = intact_records(path)
     rest = [read_record(path, frame) or damaged for frame in islice(walk(path), intact, None)]
@@ -65,14 +68,14 @@ def read_past_damage(path: str, damaged: bytes) -> tuple[np.ndarray, np.ndarray]
 
 @cache
 def intact_records(path: str) -> int:
-    """How many intact records a file begins with; reads all of it, the first time."""
+    """The number of intact records at the start of a file; the first call reads the file."""
     frames = list(walk(path))
     try:
         tf.data.TFRecordDataset(path).reduce(np.int64(0), lambda count, _: count + 1)
     except tf.errors.DataLossError as error:
         offset = int(_REPORTED_OFFSET.search(error.message)[1])
         return next(i for i, frame in enumerate(frames) if offset in (frame.offset, frame.content))
-    # The reader takes a header that the end of the file cuts for the end of the file.
+    # The reader takes a header that is cut off by the end of the file for a regular end.
     return len(frames) if not frames or frames[-1].plausible else len(frames) - 1
 
 

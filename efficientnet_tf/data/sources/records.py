@@ -35,7 +35,7 @@ class RecordSource(StreamSource):
     Attributes:
       train_shards, eval_shards: paths; [] for a split that is not there.
       hold_out: both are the same files, and every tenth record of each is for evaluation.
-      shard_sizes: records that each file should hold, None if nobody has announced it.
+      shard_sizes: records that each file should hold, None where the data set does not say.
     """
 
     shard_sizes: dict[str, int] | None = None
@@ -103,7 +103,7 @@ class RecordSource(StreamSource):
         return tf.data.Dataset.range(first, tf.int64.max).flat_map(one_epoch)
 
     def _read_epochs(self, seed, size, host_index, host_count):
-        """A function from the epoch to its shuffled records, read from disk each time."""
+        """A function from the epoch number to its shuffled records, read from disk each time."""
 
         def one_epoch(epoch):
             key = tf.stack([tf.constant(seed, tf.int64), epoch])
@@ -114,7 +114,10 @@ class RecordSource(StreamSource):
         return one_epoch
 
     def _cached_epochs(self, seed, size, host_index, host_count):
-        """The same from memory: the shards stay with their host, the buffer is the whole epoch."""
+        """As `_read_epochs`, but read from disk once.
+
+        Each host has the same shards in every epoch, and its shuffle buffer holds all of them.
+        """
         records = self._epoch_records(
             tf.constant(self.train_shards), size, host_index, host_count
         ).cache()
@@ -127,7 +130,7 @@ class RecordSource(StreamSource):
                 "--holdout_shards=N evaluates on N training shards"
             )
         shards = tf.constant(self.eval_shards)
-        # A limit counts over all hosts, so then every host has to count along.
+        # A limit counts over all hosts, so each of them reads all records and keeps its share.
         if host_count > 1 and not self.config.num_eval_images and len(shards) >= host_count:
             records = self._read(shards[host_index::host_count], held_out=True)
         else:
@@ -150,7 +153,7 @@ class RecordSource(StreamSource):
         if host_count == 1:
             records = self._read(shards, held_out=False)
         elif shards.shape[0] >= host_count:
-            # Shards differ in length by a few records: a host that runs out starts its own again.
+            # Shards differ in length by a few records; a host that has too few repeats some.
             records = self._read(shards[host_index::host_count], held_out=False).repeat()
         else:
             records = self._read(shards, held_out=False).shard(host_count, host_index).repeat()
@@ -174,9 +177,9 @@ def _read_strictly(path: tf.Tensor) -> tf.data.Dataset:
 
 
 def _read_past_damage(path: tf.Tensor) -> tf.data.Dataset:
-    """A damaged record becomes one that cannot be parsed: a bad example like any other.
+    """Replaces a damaged record by one that cannot be parsed, a bad example like any other.
 
-    The file is read once more before, in its first epoch, to find the damage.
+    To find the damage, the file is read once more when it is opened for the first time.
     """
     intact, rest = tf.numpy_function(
         lambda path: read_past_damage(path.decode(), _DAMAGED), [path], [tf.int64, tf.string]
@@ -203,5 +206,5 @@ def _shuffle(records: tf.data.Dataset, buffer: int, seed: tf.Tensor) -> tf.data.
 
 
 def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """One int64 from both, because a shuffle buffer takes one: the seed in the upper half."""
+    """The seed of an epoch's shuffle, one int64: the run's seed in its upper half."""
     return tf.bitwise.bitwise_or(tf.constant((seed & 0x7FFFFFFF) << 32, tf.int64), epoch)

@@ -1,4 +1,4 @@
-"""The files of a TFRecord data set: are they all there, and how many records do they hold?"""
+"""Finds the files of a TFRecord data set and counts their records."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def count_records(paths: list[str]) -> dict[str, int]:
 
 
 def count_whole_records(paths: list[str]) -> dict[str, int]:
-    """The same without those that the end of the file cuts."""
+    """Records in each shard but those that are cut off by the end of the file."""
     return _count(paths, lambda frame: frame.plausible)
 
 
@@ -60,9 +60,9 @@ def _count(paths, counts):
 
 
 def locate(paths: list[str], offset: int) -> tuple[str, int] | None:
-    """Path and number of the record that TensorFlow refused, given the byte it reports.
+    """Path and number of the damaged record that TensorFlow reports at a byte offset.
 
-    That is the record's first where its header is damaged, else its content's.
+    The offset is where the record begins if its header is damaged, else where its content begins.
     """
     for path in paths:
         for number, frame in enumerate(walk(path)):

@@ -1,4 +1,4 @@
-"""Random pictures at no cost, for benchmarks: the original's "fake ImageNet"."""
+"""Random pictures for benchmarks: the original's "fake ImageNet"."""
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ class SyntheticSource(BatchSource):
     """One batch of noise, made once and handed out again and again.
 
     Pixels are whole numbers 0..255 in float32, labels uniform; both a function of the seed alone.
-    There is no decoding, cropping or augmentation: what is left is the cost of everything else.
+    There is no decoding, cropping or augmentation, so that the cost of everything else is measured.
     """
 
     name = "synthetic"

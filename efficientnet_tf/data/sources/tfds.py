@@ -20,7 +20,7 @@ from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.source import Picture
 
 _EVAL_SPLITS = ("validation", "test")
-_DOWNLOAD_RETRIES = 3  # tfds's ten are three minutes of waiting where there is no network
+_DOWNLOAD_RETRIES = 3  # tfds's own ten take three minutes without a network
 _SILENT_SECONDS = 10
 
 
@@ -78,9 +78,9 @@ def _prepared_builder(config: DataConfig):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps tfds's warnings and progress bars off the terminal, and its retries few.
+    """Silences tfds's warnings and progress bars, and lowers the number of its retries.
 
-    What is worth knowing is in the exception.
+    Its exceptions say everything that a user has to know.
     """
     from tensorflow_datasets.core.download import downloader
 
@@ -98,7 +98,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _announced(line: str) -> Iterator[None]:
-    """Says what takes so long, where it does: a failure is quick and has a line of its own."""
+    """Prints a line if the block takes longer than `_SILENT_SECONDS`."""
     notice = threading.Timer(_SILENT_SECONDS, print, [line], {"file": sys.stdout, "flush": True})
     notice.start()
     try:
@@ -109,7 +109,11 @@ def _announced(line: str) -> Iterator[None]:
 
 def _unknown(name: str, known: list[str]) -> UserError:
     near = difflib.get_close_matches(name, ["tfrecord", "folder", "digits", "synthetic", *known], 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "not ours and not one of tfds"
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else "neither a source of this package nor a tfds data set"
+    )
     return UserError(f"unknown --dataset={name}; {hint}")
 
 
