@@ -21,6 +21,7 @@ _PUBLIC = {
     "feature_extractor": "build",
     "UserError": "config",
     "data": "data",
+    "train": "train",
     "decode_predictions": "imagenet",
     "preprocess_input": "imagenet",
     "freeze": "nn.freezing",

@@ -1,1 +1,26 @@
-"""The training recipe and the loop that runs it."""
+"""The training recipe and the loop that runs it.
+
+The names below work in plain Keras too: optimizers and schedules in `model.compile`, the average
+as a callback of `model.fit`.
+"""
+
+from efficientnet_tf.train.ema import ExponentialMovingAverage, ema_decay
+from efficientnet_tf.train.ema_callback import EMACallback
+from efficientnet_tf.train.losses import cross_entropy, weight_decay
+from efficientnet_tf.train.optimizer import LARS, Momentum, RMSprop, build_optimizer
+from efficientnet_tf.train.schedule import Constant, Warmup, build_schedule
+
+__all__ = [
+    "LARS",
+    "Constant",
+    "EMACallback",
+    "ExponentialMovingAverage",
+    "Momentum",
+    "RMSprop",
+    "Warmup",
+    "build_optimizer",
+    "build_schedule",
+    "cross_entropy",
+    "ema_decay",
+    "weight_decay",
+]
