@@ -16,7 +16,8 @@ from efficientnet_tf.run.initial_weights import InitialWeights
 from efficientnet_tf.run.picture import captioned_grid
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.agreement import any_worker
-from efficientnet_tf.train.checkpoint import RunCheckpoints
+from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.evaluator import Evaluator
 from efficientnet_tf.train.loop import DeviceLoop
@@ -171,7 +172,7 @@ class TrainingSession(Session):
                 warm = self.weights.start(self.model)
             if decay := config.train.moving_average_decay:
                 self.ema = ExponentialMovingAverage(self.model.weights, decay)
-        self.checkpoints = RunCheckpoints(
+        self.checkpoints = CheckpointSaver(
             self.folder.path, self.model, self.optimizer, self.ema, config.train.keep_checkpoint_max
         )
         self.start = self.checkpoints.restore_in_all_workers(self.strategy)
@@ -237,6 +238,7 @@ class TrainingSession(Session):
             config.log_step_count_steps,
         )
         checkpoints = self.checkpoints if self.is_chief else None
-        return Trainer(
-            self.loop, config, checkpoints, self.summaries, self.steps_per_epoch, self.schedule
+        curves = TrainingCurves(
+            self.summaries, self.steps_per_epoch, self.schedule, config.moving_average_decay
         )
+        return Trainer(self.loop, config, checkpoints, curves)

@@ -34,8 +34,8 @@ def checkpoint_step(prefix: str) -> int:
     return int(_NAME.fullmatch(prefix.rpartition("/")[2])[1])
 
 
-class RunCheckpoints:
-    """Saves and restores everything a run needs to continue exactly.
+class CheckpointSaver:
+    """Saves everything a run needs to continue exactly, and restores it.
 
     A checkpoint holds `model/<path>`, `ema/<path>` and `optimizer/<path>` for every variable, and
     the step inside the optimizer's `iterations`.

@@ -22,7 +22,8 @@ from efficientnet_tf.train.agreement import (  # noqa: E402
     fail_together,
     require_equal,
 )
-from efficientnet_tf.train.checkpoint import RunCheckpoints  # noqa: E402
+from efficientnet_tf.train.checkpoint import CheckpointSaver  # noqa: E402
+from efficientnet_tf.train.curves import TrainingCurves  # noqa: E402
 from efficientnet_tf.train.distribute import choose_strategy, is_chief  # noqa: E402
 from efficientnet_tf.train.trainer import Trainer  # noqa: E402
 
@@ -79,7 +80,8 @@ def train_with_a_slow_clock(strategy, slow: bool) -> dict:
     calls, run = [], loop.run
     loop.run = lambda steps: (calls.append(steps), run(steps))[1]
     losses = Losses()
-    trainer = Trainer(loop, config, None, losses, steps_per_epoch=10, schedule=lambda _: 0.0)
+    curves = TrainingCurves(losses, steps_per_epoch=10, schedule=lambda _: 0.0)
+    trainer = Trainer(loop, config, None, curves, verbose=False)
     assert list(trainer.segments()) == [TRAIN_STEPS]
     return {"calls": calls, "losses": losses.values}
 
@@ -91,10 +93,10 @@ def restore(strategy, shared: str, own: str, second: bool) -> dict:
     step = toy_step(strategy)
     for folder in (shared, own):
         if not second:
-            RunCheckpoints(folder, step.model, step.optimizer, step.ema, 3).save(2)
+            CheckpointSaver(folder, step.model, step.optimizer, step.ema, 3).save(2)
     any_worker(strategy, False)
     saved = [
-        RunCheckpoints(folder, step.model, step.optimizer, step.ema, 3) for folder in (shared, own)
+        CheckpointSaver(folder, step.model, step.optimizer, step.ema, 3) for folder in (shared, own)
     ]
     return {
         "shared": saved[0].restore_in_all_workers(strategy),

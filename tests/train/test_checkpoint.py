@@ -5,11 +5,11 @@ import tensorflow as tf
 from helpers.toy import one_device, toy_loop, toy_step
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.train.checkpoint import RunCheckpoints, find_checkpoints, load_run_weights
+from efficientnet_tf.train.checkpoint import CheckpointSaver, find_checkpoints, load_run_weights
 
 
 def checkpoints(directory, step):
-    return RunCheckpoints(str(directory), step.model, step.optimizer, step.ema, max_to_keep=3)
+    return CheckpointSaver(str(directory), step.model, step.optimizer, step.ema, max_to_keep=3)
 
 
 def run(step, start, steps):
@@ -77,7 +77,7 @@ def test_checkpoint_of_another_network_is_refused(half_run, tmp_path):
 def test_checkpoint_of_another_recipe_is_refused(half_run, tmp_path):
     copy(half_run[0], tmp_path)
     step = toy_step(one_device())
-    other = RunCheckpoints(str(tmp_path), step.model, step.optimizer, None, max_to_keep=3)
+    other = CheckpointSaver(str(tmp_path), step.model, step.optimizer, None, max_to_keep=3)
     with pytest.raises(UserError, match=r"\d+ not in this run: ema/blocks_0/"):
         other.restore_latest()
 

@@ -10,7 +10,7 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.initial_weights import InitialWeights
-from efficientnet_tf.train.checkpoint import RunCheckpoints, find_checkpoints, load_run_weights
+from efficientnet_tf.train.checkpoint import CheckpointSaver, find_checkpoints, load_run_weights
 from efficientnet_tf.weights.assignment import CLASSIFIER, collect
 from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint
 from efficientnet_tf.weights.loading import load_weights
@@ -37,7 +37,7 @@ def run(tmp_path_factory):
     folder.claim(
         toy_config(padding="symmetric", input_size=32, resize_method="bilinear"), "", LABELS
     )
-    saved = RunCheckpoints(str(path), step.model, step.optimizer, step.ema, max_to_keep=3)
+    saved = CheckpointSaver(str(path), step.model, step.optimizer, step.ema, max_to_keep=3)
     folder.archive(saved.save(7), {"top_1_accuracy": 0.5})
     return path
 
@@ -109,14 +109,14 @@ def test_wildcards_in_a_folders_name_hide_no_checkpoint(run):
     assert folder.archive(f"{run}/ckpt-7", {"top_1_accuracy": 0.6})
     assert (run / "archive/ckpt-7.index").exists()
     step = toy_step(one_device())
-    saved = RunCheckpoints(str(run), step.model, step.optimizer, step.ema, max_to_keep=1)
+    saved = CheckpointSaver(str(run), step.model, step.optimizer, step.ema, max_to_keep=1)
     assert saved.restore_latest() == 7
 
 
 def test_brackets_in_a_folders_name_are_refused_not_overlooked(tmp_path):
     path = tmp_path / "a[b]"
     step = toy_step(one_device())
-    saved = RunCheckpoints(str(path), step.model, step.optimizer, step.ema, max_to_keep=1)
+    saved = CheckpointSaver(str(path), step.model, step.optimizer, step.ema, max_to_keep=1)
     for number in (1, 2):
         saved.save(number)
     assert not list(path.glob("ckpt-1.*"))
