@@ -1,4 +1,4 @@
-"""Checkpoints of a run: saved by step, found again without trusting the `checkpoint` file."""
+"""Checkpoints of a run: saved under the step's number, found by listing the folder."""
 
 import re
 
@@ -16,8 +16,8 @@ _NAME = re.compile(r"ckpt-(\d+)")
 def find_checkpoints(directory: str) -> list[str]:
     """Prefixes of the run's checkpoints in `directory`, newest first.
 
-    The directory is scanned: TensorFlow's `checkpoint` file may be lost or empty, and TensorFlow
-    would then start again at step 0 and overwrite the run.
+    The directory is listed because TensorFlow's `checkpoint` file may be lost or empty, and
+    TensorFlow would then start again at step 0 and overwrite the run.
     """
     names = [n.removesuffix(".index") for n in folder_files(directory) if n.endswith(".index")]
     prefixes = [f"{directory.rstrip('/')}/{name}" for name in names if _NAME.fullmatch(name)]
@@ -25,7 +25,7 @@ def find_checkpoints(directory: str) -> list[str]:
 
 
 def is_checkpoint_name(name: str) -> bool:
-    """Whether a run may call a checkpoint so."""
+    """Whether a file name, without its directory, is that of a run's checkpoint."""
     return bool(_NAME.fullmatch(name))
 
 
@@ -59,7 +59,7 @@ class CheckpointSaver:
     def save(self, step: int) -> str:
         """Writes the checkpoint of `step` and returns its prefix."""
         prefix = self._manager.save(checkpoint_number=step)
-        # The manager forgets what it does not find in the `checkpoint` file.
+        # The manager only deletes checkpoints that the `checkpoint` file lists.
         for old in find_checkpoints(self.directory)[self._max_to_keep :]:
             for path in bundle_files(old):
                 tf.io.gfile.remove(path)
@@ -78,7 +78,7 @@ class CheckpointSaver:
             except UserError as error:  # the index is damaged
                 print(f"{error}; trying the one before", flush=True)
                 continue
-            # Before restoring: TensorFlow would name one culprit and log a warning for each other.
+            # TensorFlow's own error would name one variable and log a warning for each other one.
             self._check_fit(prefix, shapes)
             try:
                 self._checkpoint.restore(prefix).assert_consumed()
@@ -107,7 +107,10 @@ class CheckpointSaver:
         return chief_step
 
     def _check_fit(self, prefix, shapes):
-        """Raises a `UserError` with what differs: the network, else the average and optimizer."""
+        """Raises a `UserError` that lists the variables whose name or shape differs.
+
+        Those of the network are looked at first: if they differ, the others follow from it.
+        """
         for parts in (("model/",), ("ema/", "optimizer/")):
             held = {name: shape for name, shape in shapes.items() if name.startswith(parts)}
             own = {
@@ -142,7 +145,7 @@ def _state(model, optimizer, ema):
 
 
 def _drop_invalid_state_file(directory):
-    """An empty or damaged `checkpoint` file says nothing and stops TensorFlow's manager."""
+    """Deletes a damaged `checkpoint` file, on which TensorFlow's manager would fail."""
     try:
         tf.train.get_checkpoint_state(directory)
     except ValueError:
@@ -150,7 +153,13 @@ def _drop_invalid_state_file(directory):
 
 
 def load_run_weights(model, prefix: str, ema: bool = True) -> str:
-    """Sets a model's weights from a run's checkpoint; `"ema"` or `"raw"`, which ones it took.
+    """Sets a model's weights from a run's checkpoint.
+
+    Args:
+      ema: whether to take the averages, if the checkpoint holds any.
+
+    Returns:
+      `"ema"` or `"raw"`: which weights it took.
 
     Raises:
       UserError: there is no such checkpoint, it is damaged or of another network; nothing is set.
