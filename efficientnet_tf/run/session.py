@@ -1,6 +1,7 @@
 """What training and evaluation have in common: devices, data, weights, and a network for them."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf import data
-from efficientnet_tf.config import ModelConfig, RunConfig
+from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig
 from efficientnet_tf.data import Source
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.folder import RunFolder
@@ -121,7 +122,7 @@ def open_session(
     for flag in ("train_batch_size", "eval_batch_size"):
         distribute.per_replica_batch(strategy, getattr(config.data, flag), flag)
     start = to_train(config) if training else to_evaluate(config, strategy)
-    source = source or data.open_source(config.data)
+    source = source or data.open_source(config.data if training else _to_evaluate_on(config))
     network, config = resolve(
         in_folder(config, start.model_dir),
         start.weights,
@@ -144,6 +145,13 @@ def open_session(
         _build_model(config, network, strategy),
         verbose,
     )
+
+
+def _to_evaluate_on(config: RunConfig) -> DataConfig:
+    """As in the original, an evaluation called a test is on the validation shards in any case."""
+    if config.data.holdout_shards and "test" in (config.train.eval_name or ""):
+        return dataclasses.replace(config.data, holdout_shards=None)
+    return config.data
 
 
 def _build_model(config, network, strategy) -> keras.Model:

@@ -85,7 +85,10 @@ def prepare_training(
     if session.is_chief:
         _announce(session, start, report)
         session.folder.claim(
-            session.network, config.flags_text, session.source.label_names, data.ORDER_VERSION
+            session.network,
+            config.flags_text,
+            session.source.label_names,
+            _order_version(session.source),
         )
         _show_beginning(session, start, augment)
     trainer = _trainer(session, train_step, schedule, saver, start, augment)
@@ -94,14 +97,17 @@ def prepare_training(
 
 def _check_order(session: Session) -> None:
     """The examples of an epoch are found by their place in its order: another rule repeats some."""
-    began_with = session.folder.data_order()
-    indexed = isinstance(session.source, data.IndexedSource)
-    if indexed and began_with not in (None, data.ORDER_VERSION):
+    if session.folder.data_order() not in (None, _order_version(session.source)):
         raise UserError(
             f"--model_dir={session.folder.path} was begun by a version of this package that "
             "shuffled the pictures in another order; finish it with that version, or start a new "
             f"run with --init_checkpoint={session.folder.path} and another --model_dir"
         )
+
+
+def _order_version(source: data.Source) -> int:
+    """The version of the rule that orders an epoch; ready-made batches have the first."""
+    return getattr(source, "order_version", 1)
 
 
 def _steps_per_epoch(session: Session) -> float:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: saved by step, found again without trusting the `checkpoint` file."""
+"""Checkpoints of a run: saved under the step's number, found by listing the folder."""
 
 import tensorflow as tf
 
@@ -38,7 +38,7 @@ class CheckpointSaver:
     def save(self, step: int) -> str:
         """Writes the checkpoint of `step` and returns its prefix."""
         prefix = self._manager.save(checkpoint_number=step)
-        # The manager forgets what it does not find in the `checkpoint` file.
+        # The manager only deletes checkpoints that the `checkpoint` file lists.
         for old in list_checkpoints(self.directory)[self._max_to_keep :]:
             for path in bundle_files(old):
                 tf.io.gfile.remove(path)

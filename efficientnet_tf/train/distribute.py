@@ -14,7 +14,8 @@ _PROBE_SECONDS = 10
 def choose_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
     """The strategy that `config` names, or the one that fits this machine.
 
-    Must run before TensorFlow touches a device: TPU and multi-worker start up differently.
+    Must be called before any other TensorFlow operation: TPU and multi-worker strategies set up
+    the devices.
 
     Raises:
       UserError: unknown name, or no TPU answers.
@@ -87,7 +88,7 @@ def _check_reachable(name: str) -> None:
     if port or name.startswith("grpc://"):
         socket.create_connection((host, int(port or 8470)), _PROBE_SECONDS).close()
     else:
-        # A name is looked up through the metadata server that every Google Cloud machine has.
+        # The resolver looks a name up through Google Cloud's metadata server.
         socket.create_connection(("metadata.google.internal", 80), _PROBE_SECONDS).close()
 
 
@@ -109,14 +110,18 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
 
 
 def uses_bfloat16(strategy: tf.distribute.Strategy, config: DistributionConfig) -> bool:
-    """Mixed bfloat16 where it pays: by default on TPU only (on a CPU it is twice as slow)."""
+    """Whether to compute in mixed bfloat16: by default on TPU only (a CPU is twice as slow)."""
     if config.use_bfloat16 is not None:
         return config.use_bfloat16
     return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def per_replica_batch(strategy: tf.distribute.Strategy, batch_size: int, flag: str) -> int:
-    """The part of a global batch that one replica sees; `flag` names it in the error."""
+    """Examples of a global batch that one replica sees.
+
+    Raises:
+      UserError: the batch does not divide by the replicas; `flag` is the name of the batch size.
+    """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         nearest = max(1, round(batch_size / replicas)) * replicas

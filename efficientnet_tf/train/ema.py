@@ -16,10 +16,16 @@ def ema_decay(decay: float, step: tf.Tensor) -> tf.Tensor:
 class ExponentialMovingAverage:
     """A shadow for every weight, batch-norm statistics included, as in the original.
 
-    Keras optimizers' `use_ema` has neither the statistics nor the ramp.
+    The shadow is the average. Keras optimizers' `use_ema` leaves out the batch-norm statistics and
+    the ramp of the decay. Each replica updates its own copy of the shadows from its own weights, so
+    an update costs no communication. Under `model.fit` use `EMACallback`; in a loop of your own:
 
-    The shadows carry no aggregation: each replica updates its own copy from its own weights, so
-    an update costs no communication.
+        average = en.train.ExponentialMovingAverage(model.weights, decay=0.9999)
+        for step, (images, labels) in enumerate(dataset, 1):
+            model.train_on_batch(images, labels)
+            average.update(step)
+        with average.applied():
+            model.evaluate(test)
 
     Args:
       variables: the weights to follow; the shadows start at their present values.

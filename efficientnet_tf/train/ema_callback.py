@@ -48,7 +48,8 @@ class EMACallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         weights = [v for v in self.model.weights if keras.backend.is_float_dtype(v.dtype)]
-        if not self.ema or self._swapped or self.ema.variables != weights:
+        same = self.ema and list(map(id, weights)) == list(map(id, self.ema.variables))
+        if self._swapped or not same:
             strategy = self.model.distribute_strategy
             with strategy.scope():
                 self.ema = ExponentialMovingAverage(weights, self.decay)
@@ -56,15 +57,18 @@ class EMACallback(keras.callbacks.Callback):
             # Each replica updates its own copy of the averages.
             self._update = tf.function(lambda step: strategy.run(update, args=(step,)))
         self._swapped, self._fitting = False, True
-        self._updates = int(self.model.optimizer.iterations)
+        self._updates = self._optimizer_updates()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        updates = int(self.model.optimizer.iterations)
+        updates = self._optimizer_updates()
         if updates > self._updates + 1:
             raise UserError("EMACallback needs compile(steps_per_execution=1) to see every update")
         if updates > self._updates:  # gradient accumulation has batches without an update
             self._update(tf.constant(updates))
         self._updates = updates
+
+    def _optimizer_updates(self):
+        return int(self.model.optimizer.iterations.numpy())
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         if self._fitting and self.validate:

@@ -1,10 +1,11 @@
 """The original's update rules as Keras optimizers.
 
-Where Keras' own differ, so that neither can stand in:
-1. RMSprop: the mean-square slot starts at 1 here, at 0 there; the first steps differ wildly.
+Keras' own optimizers cannot replace them:
+1. RMSprop: the mean-square slot starts at 1 here, at 0 in Keras, where the first updates are
+   several times as large.
 2. Momentum: TF1 multiplies the accumulated gradients by the *current* rate, Keras accumulates
-   rate times gradient; under a changing rate these are different rules.
-3. LARS does not exist in Keras. Batch norm and biases are neither scaled nor decayed.
+   rate times gradient. These differ when the rate changes.
+3. LARS does not exist in Keras.
 """
 
 import keras
@@ -21,7 +22,18 @@ class RMSprop(keras.optimizers.Optimizer):
     """TF1's RMSProp (`tf.train.RMSPropOptimizer`): epsilon inside the root.
 
     `ms = decay ms + (1 - decay) g^2`; `mom = momentum mom + rate g / sqrt(ms + epsilon)`;
-    `w = w - mom`.
+    `w = w - mom`. `ms` starts at 1.
+
+        rate = 0.016 * batch_size / 256
+        optimizer = en.train.RMSprop(rate)  # decay 0.9, momentum 0.9, epsilon 1e-3
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+        model.compile(optimizer, loss, metrics=["accuracy"])
+        model.fit(dataset, epochs=5)
+
+    Args:
+      learning_rate: a number or a Keras schedule, as for every optimizer here.
+      decay: of the mean square, 0..1.
+      momentum: of the updates, 0..1.
     """
 
     def __init__(
@@ -58,7 +70,13 @@ class RMSprop(keras.optimizers.Optimizer):
 
 @register
 class Momentum(keras.optimizers.Optimizer):
-    """TF1's momentum: `acc = momentum acc + g`; `w = w - rate acc`."""
+    """TF1's momentum: `acc = momentum acc + g`; `w = w - rate acc`.
+
+    rate = keras.optimizers.schedules.CosineDecay(0.1, decay_steps=1000)
+    optimizer = en.train.Momentum(rate, momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.fit(dataset, epochs=5)
+    """
 
     def __init__(self, learning_rate, momentum=0.9, name="momentum", **kwargs):
         super().__init__(learning_rate, name=name, **kwargs)
@@ -85,7 +103,11 @@ class LARS(Momentum):
     """Layer-wise adaptive rate scaling (You et al. 2017) as `tf.contrib.opt.LARSOptimizer`.
 
     Unlike TF1's momentum it accumulates rate times gradient: `acc = momentum acc + rate g`;
-    `w = w - acc`.
+    `w = w - acc`. Batch norm and biases are neither scaled nor decayed.
+
+        optimizer = en.train.LARS(en.train.Warmup(2.0, 500, after=en.train.Constant(2.0)))
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        model.fit(dataset, epochs=5)
 
     Args:
       l2: weight decay inside the rule, also part of the trust ratio.
@@ -121,7 +143,19 @@ class LARS(Momentum):
 
 
 def build_optimizer(config: OptimizerConfig, learning_rate) -> keras.optimizers.Optimizer:
-    """The optimizer a run asks for; `learning_rate` is a number or a schedule."""
+    """The optimizer that `config` names.
+
+        config = OptimizerConfig(optimizer="rmsprop", lr_schedule="cosine")
+        rate = en.train.build_schedule(config, batch_size, steps_per_epoch, total_steps)
+        model.compile(en.train.build_optimizer(config, rate), "categorical_crossentropy")
+
+    Args:
+      config: from `efficientnet_tf.config`.
+      learning_rate: a number or a Keras schedule.
+
+    Raises:
+      UserError: there is no such optimizer.
+    """
     builders = {
         "rmsprop": lambda: RMSprop(learning_rate, config.decay, config.momentum, config.epsilon),
         "momentum": lambda: Momentum(learning_rate, config.momentum),

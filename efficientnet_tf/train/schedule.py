@@ -1,4 +1,4 @@
-"""Learning-rate schedules: Keras' own, under the original's warm-up."""
+"""Learning-rate schedules: Keras' own, with the original's linear warm-up."""
 
 import keras
 from keras import ops
@@ -13,6 +13,11 @@ _ORIGINAL_NAMES = {"poly": "polynomial"}
 @keras.saving.register_keras_serializable(package="efficientnet_tf")
 class Warmup(schedules.LearningRateSchedule):
     """Linear ramp from 0 to `initial_learning_rate`, then another schedule.
+
+        rate, steps = 0.016 * batch_size / 256, 5 * steps_per_epoch
+        after = keras.optimizers.schedules.ExponentialDecay(rate, 2.4 * steps_per_epoch, 0.97, True)
+        optimizer = en.train.RMSprop(en.train.Warmup(rate, steps, after))
+        model.compile(optimizer, "sparse_categorical_crossentropy")
 
     Args:
       initial_learning_rate: reached at step `warmup_steps`; step 0 has rate 0.
@@ -65,13 +70,21 @@ class Constant(schedules.LearningRateSchedule):
 def build_schedule(
     config: OptimizerConfig, batch_size: int, steps_per_epoch: float, total_steps: int
 ) -> schedules.LearningRateSchedule:
-    """The schedule a run asks for.
+    """The schedule that `config` names, from the number of updates done to a learning rate.
+
+        config = OptimizerConfig(base_learning_rate=0.016, lr_schedule="cosine")
+        rate = en.train.build_schedule(config, batch_size, steps_per_epoch, total_steps)
+        float(rate(0)), float(rate(total_steps))  # both 0: the ramp begins, the cosine ends
+        model.compile(en.train.RMSprop(rate), "sparse_categorical_crossentropy")
 
     Args:
       config: names the schedule; `base_learning_rate` is for 256 examples and scales linearly.
       batch_size: examples per step over all replicas.
       steps_per_epoch: may be fractional.
       total_steps: where the cosine reaches 0 and the polynomial its end.
+
+    Raises:
+      UserError: there is no such schedule.
     """
     name = _ORIGINAL_NAMES.get(config.lr_schedule, config.lr_schedule)
     rate = config.base_learning_rate * batch_size / 256
@@ -83,7 +96,7 @@ def build_schedule(
         ),
         "cosine": lambda: schedules.CosineDecay(rate, total_steps),
         "constant": lambda: Constant(rate),
-        # The original ends at 0.1 whatever the initial rate: it served LARS with rates above 1.
+        # The original's end is 0.1 whatever the initial rate; meant for LARS, with rates above 1.
         "polynomial": lambda: schedules.PolynomialDecay(
             rate, max(1, total_steps - warmup_steps + 1), end_learning_rate=0.1, power=2.0
         ),

@@ -1,7 +1,7 @@
 """What TensorBoard shows of a run.
 
-Training and evaluation share their tags, so that each pair of curves lies in one chart; the part of
-a tag before the slash groups the charts.
+Training and evaluation use the same tags, so TensorBoard draws both curves in one chart; the part
+of a tag before the slash groups the charts.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ class Summaries:
 
     Args:
       model_dir: the run's folder.
-      enabled: False writes nothing (`--skip_host_call`, workers that are not the chief).
+      enabled: False writes nothing, for `--skip_host_call` and workers that are not the chief.
     """
 
     def __init__(self, model_dir: str, enabled: bool = True):
@@ -29,7 +29,7 @@ class Summaries:
         return self._writers[part]
 
     def scalars(self, part: str, step: int, values: Mapping[str, float]) -> None:
-        """One point of several curves; `part` is the folder, `train` or `eval`."""
+        """One point of each curve; `part` is the folder, `train` or `eval`."""
         with self._writer(part).as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
