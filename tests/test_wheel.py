@@ -70,8 +70,8 @@ def environment(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
     paths = sysconfig.get_paths(vars={"base": folder, "platbase": folder})
-    here = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    Path(paths["purelib"], "dependencies.pth").write_text("\n".join(sorted(here)))
+    here = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    Path(paths["purelib"], "dependencies.pth").write_text("\n".join(here))
     pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
     result = run(*pip, "install", "--no-deps", "--force-reinstall", wheel)
     assert result.returncode == 0, result.stderr

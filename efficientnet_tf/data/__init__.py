@@ -1,8 +1,6 @@
 """Data sources, decoding, augmentation, and the input pipeline that joins them."""
 
-# Before anything of this room: loading Keras imports the modules in `serializable.CLASSES`, and one
-# that is half imported at that moment would lack its names.
-import keras  # noqa: F401
+import keras  # noqa: F401  Loading Keras registers this room's classes: not amid their imports.
 
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
 from efficientnet_tf.data.augment.gallery import gallery

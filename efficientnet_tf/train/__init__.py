@@ -4,9 +4,7 @@ The names below work in plain Keras too: optimizers and schedules in `model.comp
 as a callback of `model.fit`.
 """
 
-# Before anything of this room: loading Keras imports the modules in `serializable.CLASSES`, and one
-# that is half imported at that moment would lack its names.
-import keras  # noqa: F401
+import keras  # noqa: F401  Loading Keras registers this room's classes: not amid their imports.
 
 from efficientnet_tf.train.ema import ExponentialMovingAverage, ema_decay
 from efficientnet_tf.train.ema_callback import EMACallback
