@@ -9,11 +9,11 @@ from helpers.toy import one_device, toy_loop, toy_step
 
 from efficientnet_tf.config import TrainConfig
 from efficientnet_tf.train.checkpoint import CheckpointSaver
-from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints
 from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.evaluator import Evaluator
 from efficientnet_tf.train.summaries import Summaries
 from efficientnet_tf.train.trainer import Interrupted, Trainer
+from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints
 
 CONFIG = TrainConfig(train_steps=5, steps_per_eval=2, iterations_per_loop=1)
 
