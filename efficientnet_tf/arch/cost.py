@@ -96,7 +96,8 @@ def _block(plan: BlockPlan, size: tuple[int, int], output: tuple[int, int]) -> C
 
 
 def _strided(size: tuple[int, int], strides: int) -> tuple[int, int]:
-    return tuple(-(-side // strides) for side in size)
+    height, width = size
+    return -(-height // strides), -(-width // strides)
 
 
 def pieces(

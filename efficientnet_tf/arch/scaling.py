@@ -135,7 +135,7 @@ def _plan(block: BlockSpec, channels: int, config: ModelConfig) -> BlockPlan:
         expands=expands,
         se_filters=se_filters // 4 if entering else se_filters,
         skip=block.id_skip and same_shape,
-        activation=block.activation,
+        activation=block.activation or config.activation,
         space_to_depth=entering,
         num_experts=config.num_experts if block.condconv else 0,
         padding=config.padding,

@@ -41,7 +41,7 @@ class TrainingCurves:
     ) -> None:
         """One point of every curve for each row; `step` is the one before the first row."""
         for row in rows:
-            step += row["steps"]
+            step += int(row["steps"])
             values = {
                 **{tag: row[measure] for measure, tag in _TAGS.items()},
                 "optimizer/learning_rate": self.last_rate(step),

@@ -44,7 +44,7 @@ def compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
     @functools.wraps(function)
     def call(*tensors: tf.Tensor) -> tf.Tensor:
-        tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
+        tensors = tuple(tf.convert_to_tensor(tensor) for tensor in tensors)
         if (
             _enabled.get()
             and not tf.executing_eagerly()
