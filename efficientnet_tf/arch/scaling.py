@@ -87,7 +87,6 @@ def _scaled(spec: BlockSpec, config: ModelConfig, index: int) -> BlockSpec:
         input_filters=round_filters(spec.input_filters, config),
         output_filters=round_filters(spec.output_filters, config),
         num_repeat=spec.num_repeat if fixed else round_repeats(spec.num_repeat, config),
-        activation=spec.activation or config.activation,
     )
 
 
