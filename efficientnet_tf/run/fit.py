@@ -25,12 +25,14 @@ class Fit:
         `top_5_accuracy`, `loss`, `num_images` and `weights`, `ema` or `raw`.
       model_dir: the run's folder, with its checkpoints and TensorBoard's curves.
       label_names: one per class of the data, or None.
+      is_chief: whether this process, of several workers, wrote the files.
     """
 
     model: keras.Model
     evaluations: Sequence[dict]
     model_dir: str
     label_names: Sequence[str] | None
+    is_chief: bool = True
 
 
 def fit(
@@ -75,7 +77,13 @@ def fit(
     session = training.session
     if training.ema:
         training.ema.swap()
-    return Fit(session.model, evaluations, session.folder.path, session.source.label_names)
+    return Fit(
+        session.model,
+        evaluations,
+        session.folder.path,
+        session.source.label_names,
+        session.is_chief,
+    )
 
 
 def _source(config, train_data, eval_data) -> data.Source | None:

@@ -1,11 +1,15 @@
 """The command line from flags to files, output and exit code."""
 
+import importlib
 import json
 import signal
 import subprocess
 
 import pytest
 from helpers.command import TINY, call, command, last_result, main
+
+from efficientnet_tf.run import modes
+from efficientnet_tf.run.flag_table import MODES
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +150,13 @@ def test_an_error_ends_the_process_with_status_1_and_one_line(tmp_path):
     result = main("--model_name=efficientnet-b9", cwd=tmp_path)
     assert result.returncode == 1 and result.stdout == ""
     assert len(result.stderr.splitlines()) == 1 and "did you mean" in result.stderr
+
+
+def test_every_mode_has_its_function():
+    for mode in MODES:
+        file, function = modes._MODES[mode]
+        assert callable(getattr(importlib.import_module(f"{modes.__name__}.{file}"), function))
+    assert set(MODES) == set(modes._MODES)
 
 
 def test_flags_without_effect_say_so_once(tmp_path):

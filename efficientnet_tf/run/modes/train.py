@@ -14,5 +14,5 @@ def train(config: RunConfig) -> None:
 def train_and_eval(config: RunConfig) -> None:
     """Trains with evaluations on the way; the last line of the output is the last one, as JSON."""
     done = fit(config, verbose=True)
-    if done.evaluations:
+    if done.evaluations and done.is_chief:
         print(json.dumps(done.evaluations[-1]), flush=True)
