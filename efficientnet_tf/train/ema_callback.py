@@ -18,7 +18,7 @@ class EMACallback(keras.callbacks.Callback):
     until `fit` ends.
 
         average = en.train.EMACallback(decay=0.9999)
-        model.compile(en.train.RMSprop(0.016), "sparse_categorical_crossentropy", ["accuracy"])
+        model.compile(en.train.RMSprop(0.016), "sparse_categorical_crossentropy")
         model.fit(train, epochs=5, validation_data=test, callbacks=[average])
         model.evaluate(test)  # the averages; `average.swap()` brings the last weights back
         model.save("averaged.keras")
