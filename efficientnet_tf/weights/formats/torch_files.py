@@ -48,15 +48,17 @@ def open_torch(path: Path, ema: bool = True) -> OpenedWeights:
 
 
 def write_safetensors(
-    state: Mapping[str, np.ndarray], path: Path, description: Description
+    state: Mapping[str, np.ndarray], path: Path, description: Description | None = None
 ) -> None:
-    """Writes a state dictionary, as `torch_state.to_torch` makes it, and the description with it.
+    """Writes a state dictionary, as `torch_state.to_torch` makes it.
 
-    The metadata of the format hold it; timm and torchvision ignore what they do not know there.
+    Args:
+      description: kept in the metadata of the file, where timm and torchvision ignore it. Without
+        one the file is as PyTorch's libraries write theirs.
     """
     # The format keeps bytes as they lie: a transposed view would be written in its old order.
     contiguous = {name: np.ascontiguousarray(value) for name, value in state.items()}
-    metadata = {"format": "pt", KEY: description.to_json()}
+    metadata = {"format": "pt"} | ({KEY: description.to_json()} if description else {})
     _safetensors().numpy.save_file(contiguous, path, metadata)
 
 
