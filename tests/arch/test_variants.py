@@ -67,6 +67,7 @@ def _families():
     return [*small, "efficientnet-l2", "efficientnetv2-l", "efficientnet-h-b5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _families())
 def test_built_network_is_the_plan(name):
     # A stateless scope leaves the variables without values, so even L2 takes no memory.

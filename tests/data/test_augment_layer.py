@@ -8,6 +8,8 @@ import tensorflow as tf
 from efficientnet_tf.data import Augmentation, AutoAugment, RandAugment
 from efficientnet_tf.data.augment.gallery import gallery
 
+pytestmark = pytest.mark.slow
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
 INVERT = AutoAugment([[("Invert", 1, 0)]])
 

@@ -41,6 +41,7 @@ def test_mixup_blends_with_the_reversed_batch_by_the_labels_weights():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
 def test_mixup_weights_are_beta_distributed(alpha):
     from_us = np.concatenate([np.diag(mixed((0, i), mixup_alpha=alpha)[1]) for i in range(60)])
@@ -67,6 +68,7 @@ def test_cutmix_pastes_one_box_and_labels_follow_its_area():
     assert 0.2 < pasted.mean() < 0.6
 
 
+@pytest.mark.slow
 def test_both_toss_a_coin():
     kinds = [
         np.all(mixed((5, i), mixup_alpha=0.5, cutmix_alpha=1.0)[0] % 1 == 0) for i in range(60)
@@ -83,6 +85,7 @@ def test_label_smoothing_commutes():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "alphas",
     [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0}, {"mixup_alpha": 0.2, "cutmix_alpha": 1.0}],
@@ -102,6 +105,7 @@ def test_pure_function_of_the_seed_also_in_tf_data(alphas):
     assert not np.array_equal(results[0][0], results[1][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_erasing_covers_a_box_with_noise(dtype):
     image = np.full((50, 70, 3), 300 if dtype == "float32" else 77, dtype)
@@ -120,6 +124,7 @@ def test_erasing_covers_a_box_with_noise(dtype):
     np.testing.assert_allclose(np.mean(centres, 0), (24.5, 34.5), atol=3)
 
 
+@pytest.mark.slow
 def test_erasing_happens_with_its_probability_and_repeats():
     image = tf.constant(np.full((8, 8, 3), 300, np.float32))
     erase = lambda i: random_erasing(image, 0.25, tf.stack([3, tf.cast(i, tf.int32)]))  # noqa: E731

@@ -69,6 +69,7 @@ def test_every_operation_has_cases():
     assert set(OPS) | {"Cutout"} == set(OPERATIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize("op", OPS)
 def test_equals_the_original(op, road):
@@ -80,6 +81,7 @@ def test_equals_the_original(op, road):
         assert np.mean(difference > 0) <= 0.001 * (op in BLENDS), case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("road", ROADS[1:])
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_all_roads_give_equal_pixels(name, road):
@@ -91,6 +93,7 @@ def test_all_roads_give_equal_pixels(name, road):
     np.testing.assert_array_equal(road(function, examples), road_eager(function, examples))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BLENDS))
 def test_blends_round_alike_with_and_without_xla(name):
     function = OPERATIONS[name].function
@@ -132,6 +135,7 @@ def affine_by_numpy(image, matrix):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "matrix",
     [

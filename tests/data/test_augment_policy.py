@@ -64,6 +64,7 @@ def test_sub_policies_are_uniform_and_steps_keep_their_probability():
             assert {augment.operations[i] for i in drawn if i >= 0} <= {name}
 
 
+@pytest.mark.slow
 def test_whole_images_show_the_probabilities():
     """End to end, from seeds to pixels: sub-policy 25 / 2 of a two-row policy."""
     augment = AutoAugment([[("Invert", 0.3, 0)], [("Posterize", 1, 2)]])
@@ -139,6 +140,7 @@ def by_hand(augment, image, seed):
     return np.asarray(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", [AutoAugment(), RandAugment(2, 10), RandAugment(3, 28)])
 def test_a_pure_function_of_the_seed_on_every_road(augment):
     seeds = np.stack([np.full(40, 7), np.arange(40)], 1).astype(np.int32)
@@ -168,6 +170,7 @@ def test_describes_what_a_seed_applies():
         assert augment(tf.constant(image), (i, 0)).numpy()[0, 0, 0] == expected
 
 
+@pytest.mark.slow
 def test_any_size_in_one_dataset():
     sizes = [(9, 30), (64, 64), (33, 7)]
     images = [np.random.default_rng(0).integers(0, 256, (*s, 3)).astype(np.uint8) for s in sizes]
@@ -179,6 +182,7 @@ def test_any_size_in_one_dataset():
         np.testing.assert_array_equal(actual, by_hand(AutoAugment(), image, (3, 4)))
 
 
+@pytest.mark.slow
 def test_without_a_seed_every_call_differs():
     augment = RandAugment()
     eager = {augment(tf.constant(IMAGE)).numpy().tobytes() for _ in range(8)}

@@ -119,6 +119,7 @@ def decode():
     return tf.function(named, input_signature=[tf.TensorSpec([], tf.string)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reason", "encoded"), CASES)
 def test_a_bad_picture_is_one_line_naming_it(decode, reason, encoded):
     with pytest.raises(tf.errors.OpError) as error:
@@ -128,6 +129,7 @@ def test_a_bad_picture_is_one_line_naming_it(decode, reason, encoded):
     assert "--max_bad_examples=N" in message and "\n" not in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reason", "encoded"), CASES)
 def test_a_bad_file_to_classify_is_named_with_the_reason(tmp_path, reason, encoded):
     (tmp_path / "it").write_bytes(encoded)
@@ -147,6 +149,7 @@ def test_a_whole_picture_passes_the_guard(decode):
     np.testing.assert_array_equal(decode(padded), decode(FORMATS["jpeg"]))
 
 
+@pytest.mark.slow
 def test_a_bad_picture_in_a_shard_is_named_by_its_record(tmp_path):
     path = one_bad(tmp_path, "validation", record(FORMATS["jpeg"][:-200], 3))
     with pytest.raises(UserError, match=f"{path} record 2 is corrupt or cut short; "):
@@ -163,6 +166,7 @@ def flipped_inside(encoded):
             return broken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_a_picture_broken_between_its_ends_is_searched_and_named(tmp_path, split):
     path = one_bad(tmp_path, split, record(flipped_inside(FORMATS["jpeg"]), 3))
@@ -176,6 +180,7 @@ def test_a_picture_broken_between_its_ends_is_searched_and_named(tmp_path, split
     assert "--max_bad_examples=1 names it" in str(data.explain(error.value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [0, 6])
 def test_a_label_out_of_range_names_record_and_range(tmp_path, label):
     path = one_bad(tmp_path, "train", record(jpeg(3), label))
@@ -183,6 +188,7 @@ def test_a_label_out_of_range_names_record_and_range(tmp_path, label):
         train_batches(config_for(tmp_path, num_classes=5, num_train_images=3), 1, 3)
 
 
+@pytest.mark.slow
 def test_bad_examples_are_skipped_named_and_counted(tmp_path, capfd):
     path = one_bad(tmp_path, "validation", record(b"", 3))
     assert sorted(eval_labels(config_for(tmp_path, max_bad_examples=1))) == [0, 1, 3, 4, 5]
@@ -191,6 +197,7 @@ def test_bad_examples_are_skipped_named_and_counted(tmp_path, capfd):
     assert "evaluation: 1 skipped in all" in printed
 
 
+@pytest.mark.slow
 def test_one_bad_example_more_than_allowed_is_an_error(tmp_path):
     records = [record(encoded, 1) for encoded in (jpeg(1), b"", b"?", jpeg(2))]
     (path,) = write_shards(tmp_path, "validation", [records])
@@ -199,6 +206,7 @@ def test_one_bad_example_more_than_allowed_is_an_error(tmp_path):
     assert len(eval_labels(config_for(tmp_path, max_bad_examples=2))) == 2
 
 
+@pytest.mark.slow
 def test_training_fills_the_places_of_bad_examples_and_resumes_exactly(tmp_path, capfd):
     bad = [record(b"", 1), record(jpeg(2), 4000), record(FORMATS["jpeg"][:90], 3), b"no Example"]
     write_shards(tmp_path, "train", [bad + [record(jpeg(label), label) for label in (5, 6, 7, 8)]])
@@ -222,6 +230,7 @@ def test_training_fills_the_places_of_bad_examples_and_resumes_exactly(tmp_path,
         np.testing.assert_array_equal(batch["image"], batches[i + 2]["image"])
 
 
+@pytest.mark.slow
 def test_a_second_look_reports_nothing_and_sees_the_same(tmp_path, capfd):
     write_shards(tmp_path, "train", [[record(b"", 1), *(record(jpeg(i), i) for i in (5, 6, 7))]])
     config = config_for(tmp_path, max_bad_examples=1)
@@ -235,6 +244,7 @@ def test_a_second_look_reports_nothing_and_sees_the_same(tmp_path, capfd):
         train_batches(config_for(tmp_path, max_bad_examples=0), 1, report=False)
 
 
+@pytest.mark.slow
 def test_nothing_but_bad_examples_is_an_error_and_no_hang(tmp_path):
     write_shards(tmp_path, "train", [[record(b"", 1)] * 9])
     with pytest.raises(UserError, match="is empty"):

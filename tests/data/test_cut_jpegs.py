@@ -29,6 +29,7 @@ def top(shape):
     return tf.stack([0, 0, 8, shape[1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stump", STUMPS)
 def test_libjpeg_is_not_asked_for_what_was_cut_off(capfd, stump):
     with pytest.raises(tf.errors.InvalidArgumentError, match="cut short"):

@@ -13,6 +13,8 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.data.sources.framing import read_past_damage
 from efficientnet_tf.data.sources.shards import count_records
 
+pytestmark = pytest.mark.slow
+
 
 def flip(path, place):
     """Flips one bit of a file."""

@@ -8,6 +8,8 @@ from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.service import start_local_service
 
+pytestmark = pytest.mark.slow
+
 SIZE = 192
 
 

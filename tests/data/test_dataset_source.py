@@ -56,6 +56,7 @@ def examples(dataset, batches):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "shift"), [("uint8", 0), ("float", 0.25), ("encoded", 0)])
 def test_images_and_labels_arrive_as_they_are(kind, shift):
     expected = [(grey + shift, label) for grey, label in zip(GREYS, LABELS, strict=True)]
@@ -66,6 +67,7 @@ def test_images_and_labels_arrive_as_they_are(kind, shift):
     assert examples(data.eval_dataset(source, PLAIN, 4), 3) == expected + padding
 
 
+@pytest.mark.slow
 def test_a_resumed_run_and_several_hosts_see_the_same_examples():
     source = source_of("uint8")
     whole = examples(data.train_dataset(source, PLAIN, 4), 8)
@@ -88,6 +90,7 @@ def test_random_draws_differ_between_epochs():
         data.eval_dataset(source, config, 10)
 
 
+@pytest.mark.slow
 def test_a_bad_picture_and_a_bad_label_are_named():
     encoded = [encode(image) for image in grey_images()]
     encoded[3] = encoded[3][:-20]
@@ -129,6 +132,7 @@ def test_a_data_service_cannot_split_a_data_set():
         data.train_dataset(source_of("uint8"), config, 2)
 
 
+@pytest.mark.slow
 def test_an_augmentation_of_ones_own_replaces_the_policy():
     def brighten(image, seed):
         assert image.dtype == tf.uint8 and image.shape == [SIZE, SIZE, 3] and seed.shape == [2]

@@ -42,6 +42,7 @@ def names(source, kind):
     return [getattr(source, f"name_{kind}")(i).numpy().decode() for i in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluation", ["val", "validation", "test"])
 def test_a_folder_with_two_splits(tmp_path, evaluation):
     write_pictures(tmp_path / "train", 3)
@@ -75,6 +76,7 @@ def test_the_seed_decides_what_a_folder_without_splits_holds_out(tmp_path):
     assert [path.removeprefix(f"{tmp_path}/") for path in first] == SPLIT_OF_SEED_0
 
 
+@pytest.mark.slow
 def test_folder_training_sees_every_picture_and_resumes(tmp_path):
     write_pictures(tmp_path / "train", 4)
     config = folder_config(tmp_path)
@@ -86,6 +88,7 @@ def test_folder_training_sees_every_picture_and_resumes(tmp_path):
     np.testing.assert_array_equal(resumed["image"], batches[5]["image"])
 
 
+@pytest.mark.slow
 def test_files_that_are_not_pictures_are_left_out_and_counted(tmp_path, capfd):
     write_pictures(tmp_path / "train", 2)
     folder = tmp_path / "train" / "bee"
@@ -115,6 +118,7 @@ def test_a_folder_to_classify_has_pictures(tmp_path):
         data.list_pictures(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_bad_file_is_named(tmp_path):
     write_pictures(tmp_path / "val", 1)
     bad = tmp_path / "val" / "bee" / "0.jpg"
@@ -124,6 +128,7 @@ def test_a_bad_file_is_named(tmp_path):
         eval_labels(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_folder_with_one_split_only(tmp_path, split):
     write_pictures(tmp_path / split, 1, ["ant"])
@@ -226,6 +231,7 @@ def tfds_config(folder, name="tiny_pictures", **changes):
     )
 
 
+@pytest.mark.slow
 def test_tfds_knows_counts_names_and_splits(tfds_dir):
     config = tfds_config(tfds_dir)
     source = data.open_source(config)
@@ -237,6 +243,7 @@ def test_tfds_knows_counts_names_and_splits(tfds_dir):
     assert source.read_eval(raw).image.numpy()[:3] == b"\xff\xd8\xff"
 
 
+@pytest.mark.slow
 def test_tfds_trains_on_every_example_and_resumes(tfds_dir):
     config = tfds_config(tfds_dir)
     source = data.open_source(config)
@@ -247,6 +254,7 @@ def test_tfds_trains_on_every_example_and_resumes(tfds_dir):
     np.testing.assert_array_equal(resumed["image"], batches[3]["image"])
 
 
+@pytest.mark.slow
 def test_tfds_without_an_evaluation_split_holds_out_a_tenth(tfds_dir):
     config = tfds_config(tfds_dir, "tiny_training_pictures")
     source = data.open_source(config)

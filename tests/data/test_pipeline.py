@@ -11,6 +11,8 @@ from helpers.shard_writer import write_imagenet
 from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory):

@@ -11,6 +11,7 @@ from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import DataConfig, UserError
 
 
+@pytest.mark.slow
 def test_digits_are_the_1797_of_scikit_learn_split_without_overlap():
     config = DataConfig(dataset="digits", image_size=32, resize_method="bicubic")
     source = data.open_source(config)
@@ -56,6 +57,7 @@ def test_synthetic_evaluation_has_exactly_the_images_asked_for(host_count):
     assert sum(map(len, labels)) == 37
 
 
+@pytest.mark.slow
 def test_tfrecord_counts_and_maps_labels_from_one_to_zero(tmp_path):
     write_imagenet(tmp_path, "train", [4, 5])
     write_imagenet(tmp_path, "validation", [3, 0, 2])
@@ -85,6 +87,7 @@ def test_a_background_is_one_class_more_than_the_data_have(tmp_path):
             source.background(12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["digits", "synthetic"])
 @pytest.mark.parametrize("make", [data.train_dataset, data.eval_dataset])
 def test_an_image_size_is_needed_only_for_images(dataset, make):
@@ -100,6 +103,7 @@ def test_nothing_said_is_synthetic_data():
     assert data.open_source(DataConfig()).name == "synthetic"
 
 
+@pytest.mark.slow
 def test_tfrecord_keeps_the_background_class_of_1001(tmp_path):
     write_imagenet(tmp_path, "validation", [3])
     config = DataConfig(
@@ -108,6 +112,7 @@ def test_tfrecord_keeps_the_background_class_of_1001(tmp_path):
     assert sorted(eval_labels(config)) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_holdout_evaluates_on_leading_training_shards(tmp_path):
     write_imagenet(tmp_path, "train", [2, 3, 4])
     config = DataConfig(
@@ -120,6 +125,7 @@ def test_holdout_evaluates_on_leading_training_shards(tmp_path):
         data.open_source(DataConfig(data_dir=str(tmp_path), holdout_shards=3))
 
 
+@pytest.mark.slow
 def test_holdout_shards_are_subtracted_from_the_counts_of_a_flagfile(tmp_path):
     """ImageNet's flagfiles give the counts of all its images, as the original's defaults do."""
     write_imagenet(tmp_path, "train", [2, 3, 4])
@@ -137,6 +143,7 @@ def test_holdout_shards_are_subtracted_from_the_counts_of_a_flagfile(tmp_path):
         data.open_source(config_for(tmp_path, holdout_shards=2, num_train_images=5))
 
 
+@pytest.mark.slow
 def test_validation_shards_alone_are_enough_to_evaluate(tmp_path):
     write_imagenet(tmp_path, "validation", [2])
     config = DataConfig(data_dir=str(tmp_path), image_size=32, resize_method="bicubic")
@@ -147,6 +154,7 @@ def test_validation_shards_alone_are_enough_to_evaluate(tmp_path):
         data.train_dataset(source, config, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host_count", [2, 5])
 @pytest.mark.parametrize("num_eval_images", [None, 7])
 def test_evaluation_shards_are_disjoint_and_complete(tmp_path, host_count, num_eval_images):

@@ -39,6 +39,7 @@ def test_signature_is_that_of_keras_applications(name):
     assert {n: ours[n].default for n in same} == {n: theirs[n].default for n in same}
 
 
+@pytest.mark.slow
 def test_v2_without_preprocessing():
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     arguments = {"weights": None, "input_shape": (32, 32, 3), "include_top": False}
@@ -49,6 +50,7 @@ def test_v2_without_preprocessing():
     np.testing.assert_allclose(outside(normalised), inside(images), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_constructor_arguments():
     tensor = keras.Input((64, 48, 3))
     model = applications.EfficientNetLite0(
@@ -63,6 +65,7 @@ def test_constructor_arguments():
     ).output.shape == (None, 5)
 
 
+@pytest.mark.slow
 def test_weights_from_a_checkpoint():
     case = read_case(CASE)
     io = np.load(CASE / case["io"])
@@ -78,6 +81,7 @@ def test_weights_from_a_checkpoint():
     np.testing.assert_allclose(model(io["x"]), io["ema_logits"], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_backbone_with_weights():
     case = read_case(CASE)
     io = np.load(CASE / case["io"])
@@ -110,6 +114,7 @@ def test_unknown_override():
         build_model("efficientnet-b0", dropout=0.1)
 
 
+@pytest.mark.slow
 def test_preprocess_input():
     images = np.full((1, 2, 2, 3), 255.0, "float32")
     assert preprocess_input(images) is images

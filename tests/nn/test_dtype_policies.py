@@ -63,6 +63,7 @@ def in_float32():
     return measure(build())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES, indirect=True)
 def test_network(policy, in_float32):
     variables, output, tolerance = POLICIES[policy]
@@ -79,6 +80,7 @@ def test_network(policy, in_float32):
         np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientnet-condconv-b0-4e", "efficientnet-x-b0"])
 @pytest.mark.parametrize("policy", ["float64", "bfloat16", "float16"], indirect=True)
 def test_every_kind_of_block(name, policy, tmp_path):

@@ -25,6 +25,7 @@ def changed_by_training(model):
     return {v.path for v in model.weights if not np.array_equal(before[v.path], np.array(v))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what, trained, left_alone",
     [
@@ -43,6 +44,7 @@ def test_freeze(what, trained, left_alone, tmp_path):
     assert not [v.path for v in model.trainable_weights if v.path.startswith(left_alone)]
 
 
+@pytest.mark.slow
 def test_freeze_batch_norm(tmp_path):
     model = build_model("efficientnet-x-b0", freeze_bn=True, **SMALL)
     model.save(tmp_path / "model.keras")
@@ -59,6 +61,7 @@ def test_unknown_part(what):
         build_model("efficientnet-b0", freeze=what, **SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nothing", ["none", None])
 def test_undo(nothing, tmp_path):
     """Trains what a new network trains: also after a file, and the frozen batch norm."""

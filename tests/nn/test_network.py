@@ -19,6 +19,7 @@ def build(**options):
 # Initial weights.
 
 
+@pytest.mark.slow
 def test_initial_weights_are_the_originals():
     """Normal with variance 2 / (k k out), depthwise 2 / (k k); dense +-1 / sqrt(classes)."""
     keras.utils.set_random_seed(0)
@@ -37,6 +38,7 @@ def test_initial_weights_are_the_originals():
     assert all(not value.any() for path, value in weights.items() if path.endswith("bias"))
 
 
+@pytest.mark.slow
 def test_every_kernel_is_drawn_anew_and_the_seed_decides():
     def kernels(seed):
         keras.utils.set_random_seed(seed)
@@ -53,6 +55,7 @@ def test_every_kernel_is_drawn_anew_and_the_seed_decides():
 # Inputs and outputs.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(32, 32, 3), (33, 70, 3), (64, 32, 1), (40, 40, 4)])
 def test_any_size_and_channels(shape):
     for preprocessing in (True, False):
@@ -81,6 +84,7 @@ def test_channels_first_is_refused(shape, channels_first):
         build(input_shape=shape)
 
 
+@pytest.mark.slow
 def test_preprocessing_inside_is_preprocessing_outside():
     config, rgb = toy_config(), np.random.RandomState(0).uniform(0, 255, (2, 32, 32, 3))
     inside = build(input_shape=(32, 32, 3))
@@ -90,6 +94,7 @@ def test_preprocessing_inside_is_preprocessing_outside():
     np.testing.assert_allclose(inside(rgb), outside(normalised.astype("float32")), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_top():
     image = np.zeros((2, 64, 96, 3), "float32")
     assert build(include_top=False)(image).shape == (2, 8, 12, 320)
@@ -101,6 +106,7 @@ def test_without_top():
         build(include_top=False, pooling="average")
 
 
+@pytest.mark.slow
 def test_input_tensor():
     image = keras.Input((48, 48, 3))
     model = build(input_tensor=keras.ops.flip(image, axis=2))

@@ -62,6 +62,7 @@ def test_rounds_the_result_only(policy, digits):
     np.testing.assert_allclose(tf.cast(result, "float64"), exact, rtol, min(1e-6, 8 * rtol))
 
 
+@pytest.mark.slow
 def test_old_keras_file(old_network, tmp_path):
     old_network.save(tmp_path / "old.keras")
     loaded = keras.models.load_model(tmp_path / "old.keras")
@@ -71,6 +72,7 @@ def test_old_keras_file(old_network, tmp_path):
     np.testing.assert_array_equal(model(IMAGES), old_network(IMAGES))
 
 
+@pytest.mark.slow
 def test_old_weights(old_network, tmp_path):
     """The layer has no variables, so weights and run checkpoints keep their names."""
     old_network.save_weights(tmp_path / "old.weights.h5")
@@ -82,6 +84,7 @@ def test_old_weights(old_network, tmp_path):
         assert [v.path for v in model.variables] == [v.path for v in old_network.variables]
 
 
+@pytest.mark.slow
 def test_round_trip(tmp_path):
     model = new_network()
     model.save(tmp_path / "new.keras")
@@ -96,6 +99,7 @@ def graph_inputs(model):
     return [t.name for t in function.inputs[1:] if t.dtype != tf.resource]
 
 
+@pytest.mark.slow
 def test_graph_takes_the_image_only():
     """With Keras' layer there were two more: its mean and its variance."""
     assert graph_inputs(new_network()) == []

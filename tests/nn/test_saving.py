@@ -7,6 +7,8 @@ import pytest
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.nn.network import build_network, feature_extractor
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = [
     "efficientnet-b0",
     "efficientnet-lite0",

@@ -11,6 +11,8 @@ from efficientnet_tf.arch import cost
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.nn.network import build_network
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     **{f"efficientnetv2-b{i}": f"EfficientNetV2B{i}" for i in range(4)},
     **{f"efficientnetv2-{size}": f"EfficientNetV2{size.upper()}" for size in "sml"},

@@ -12,6 +12,7 @@ CASES = reference_dir() / "preprocess"
 EXPECTED = np.load(CASES / "preprocess_eval.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", sorted(EXPECTED))
 @pytest.mark.parametrize("in_graph", [False, True])
 def test_evaluation_crop_equals_the_original(case, in_graph):
@@ -42,6 +43,7 @@ def boxes(shape, count, min_area=0.08):
     ).numpy()
 
 
+@pytest.mark.slow
 def test_random_boxes_stay_inside_and_keep_area_and_aspect():
     y, x, height, width = boxes((375, 500), 400).T
     assert (y >= 0).all() and (x >= 0).all()
@@ -54,6 +56,7 @@ def test_random_boxes_stay_inside_and_keep_area_and_aspect():
     assert 0.33 < area.mean() < 0.45
 
 
+@pytest.mark.slow
 def test_min_area_is_obeyed():
     *_, height, width = boxes((300, 300), 200, min_area=0.7).T
     assert (height * width / 300**2 > 0.69).all()

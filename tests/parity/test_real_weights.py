@@ -10,6 +10,8 @@ import os
 import pytest
 from helpers.command import main
 
+pytestmark = pytest.mark.slow
+
 DATA_DIR = os.environ.get("EFFICIENTNET_DATA_DIR")
 
 

@@ -76,6 +76,7 @@ def relative_difference(values, expected):
     return np.linalg.norm(values - expected) / np.linalg.norm(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directory", CASES, ids=lambda path: path.name)
 def test_trajectory_case(directory):
     case = read_case(directory)

@@ -11,6 +11,8 @@ from helpers.command import TINY, call, command, last_result, main
 from efficientnet_tf.run import modes
 from efficientnet_tf.run.flag_table import MODES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

@@ -14,6 +14,8 @@ from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.weights.formats.run_checkpoint import read_description
 from efficientnet_tf.weights.loading import load_weights
 
+pytestmark = pytest.mark.slow
+
 
 def network_of(folder):
     return read_description(str(folder)).network

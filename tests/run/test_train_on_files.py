@@ -8,6 +8,8 @@ from helpers.command import TINY, call, main
 from helpers.shard_writer import write_imagenet
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 
 def train(folder, *arguments):
     common = [flag for flag in TINY if not flag.startswith("--dataset")]

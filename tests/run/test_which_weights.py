@@ -22,6 +22,8 @@ from efficientnet_tf.weights.conversion import convert
 from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints
 from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint
 
+pytestmark = pytest.mark.slow
+
 ONLY_DATA = DataConfig(dataset="digits", eval_batch_size=60)
 
 

@@ -9,6 +9,8 @@ from efficientnet_tf.train.checkpoint import CheckpointSaver
 from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints, open_run
 from efficientnet_tf.weights.loading import load_opened
 
+pytestmark = pytest.mark.slow
+
 
 def checkpoints(directory, step):
     return CheckpointSaver(str(directory), step.model, step.optimizer, step.ema, max_to_keep=3)

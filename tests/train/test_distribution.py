@@ -20,6 +20,8 @@ from efficientnet_tf.nn.layers import BatchNormalization, Dropout
 from efficientnet_tf.nn.step_context import StepContext, step_context
 from efficientnet_tf.train import distribute
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).parents[1] / "helpers" / "worker.py"
 
 

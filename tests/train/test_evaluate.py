@@ -8,6 +8,8 @@ from helpers.toy import DATA, one_device, toy_step, two_cpus
 from efficientnet_tf import data
 from efficientnet_tf.train.evaluator import Evaluator
 
+pytestmark = pytest.mark.slow
+
 BATCH = 56  # 360 digits are six batches and a part
 
 

@@ -11,6 +11,8 @@ from efficientnet_tf.config import TrainConfig
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.train.step import TrainStep
 
+pytestmark = pytest.mark.slow
+
 STEPS = 3
 RNG = np.random.RandomState(0)
 IMAGES = RNG.uniform(0, 255, [STEPS * BATCH, 32, 32, 3]).astype("float32")

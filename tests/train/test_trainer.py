@@ -15,6 +15,8 @@ from efficientnet_tf.train.summaries import Summaries
 from efficientnet_tf.train.trainer import Interrupted, Trainer
 from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints
 
+pytestmark = pytest.mark.slow
+
 CONFIG = TrainConfig(train_steps=5, steps_per_eval=2, iterations_per_loop=1)
 
 

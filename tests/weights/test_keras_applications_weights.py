@@ -87,6 +87,7 @@ def save(model, path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
 def test_equal_outputs_b0(suffix, reference, expected, model, tmp_path, images):
     path = save(reference, tmp_path / f"b0{suffix}")
@@ -96,6 +97,7 @@ def test_equal_outputs_b0(suffix, reference, expected, model, tmp_path, images):
     assert relative_error(model.predict_on_batch(images), expected) <= 1e-5
 
 
+@pytest.mark.slow
 def test_equal_features_b2_without_top(tmp_path, images):
     reference = applications_network(2, include_top=False)
     config = model_config("efficientnet-b2", **RAW_INPUT)
@@ -106,6 +108,7 @@ def test_equal_features_b2_without_top(tmp_path, images):
     assert relative_error(model(images), expected) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
 def test_equal_outputs_v2(suffix, reference_v2, tmp_path, images):
     model = build_network(
@@ -130,6 +133,7 @@ def test_published_normalisation_is_ours():
     np.testing.assert_allclose(adapted["stddev_rgb"], stddev * 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
 def test_other_normalisation_is_an_error(suffix, reference, tmp_path):
     path = save(reference, tmp_path / f"raw{suffix}")
@@ -138,6 +142,7 @@ def test_other_normalisation_is_an_error(suffix, reference, tmp_path):
         load_weights(model, path)
 
 
+@pytest.mark.slow
 def test_other_variant_is_an_error(reference, tmp_path):
     config = model_config("efficientnet-b0", depth_coefficient=0.3, **RAW_INPUT)
     model = build_network(config, input_shape=(SIDE, SIDE, 3))

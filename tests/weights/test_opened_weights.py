@@ -49,6 +49,7 @@ def run(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "ckpt-7", "ckpt-7.index", "archive", "archive/ckpt-7"])
 def test_a_run_brings_its_network_and_classes(run, place):
     weights = open_weights(f"{run}/{place}")
@@ -131,6 +132,7 @@ def test_a_damaged_description_is_one_line(run, tmp_path, name, text):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_wildcards_in_a_folders_name_hide_no_checkpoint(run):
     folder = RunFolder(str(run))
     assert archive_if_best(folder, f"{run}/ckpt-7", {"top_1_accuracy": 0.6})
@@ -140,6 +142,7 @@ def test_wildcards_in_a_folders_name_hide_no_checkpoint(run):
     assert saved.restore_latest() == 7
 
 
+@pytest.mark.slow
 def test_brackets_in_a_folders_name_are_refused_not_overlooked(tmp_path):
     path = tmp_path / "a[b]"
     step = toy_step(one_device())
@@ -153,6 +156,7 @@ def test_brackets_in_a_folders_name_are_refused_not_overlooked(tmp_path):
             refuse()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "/model.ckpt", "/model.ckpt.index"])
 def test_tf1_checkpoints_may_be_urls(tmp_path, place):
     saved, model = network(toy_config()), network(toy_config())
@@ -172,6 +176,7 @@ def test_published_weights_into_a_model_with_its_own_name_ask_for_the_variant():
         warm_start(network(toy_config(), name="mynet"), "imagenet")
 
 
+@pytest.mark.slow
 def test_weights_of_another_variant_are_named():
     """The shapes tell it, whatever the file is called."""
     weights = collect(build_network(model_config("efficientnet-b1"), include_top=False))

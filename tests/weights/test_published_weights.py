@@ -248,6 +248,7 @@ def test_missing_archive(server, tmp_path):
         fetch(server, tmp_path)
 
 
+@pytest.mark.slow
 def test_offline_says_where_to_put_the_file_and_takes_it_from_there(tmp_path, server):
     server.server_close()
     with pytest.raises(UserError) as error:

@@ -57,6 +57,7 @@ def with_random_statistics(model):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preprocessing", [True, False])
 @pytest.mark.parametrize("channels", [1, 2, 4, 7])
 def test_equal_channels_give_the_response_of_rgb(channels, preprocessing):
@@ -79,6 +80,7 @@ def test_equal_channels_give_the_response_of_rgb(channels, preprocessing):
     assert np.ptp(expected) > 0.5
 
 
+@pytest.mark.slow
 def test_lite_is_equal_at_the_border_too():
     """With one mean for all three channels no constant is left over."""
     config = toy_config(mean_rgb=(127.0,) * 3, stddev_rgb=(128.0,) * 3)

@@ -49,6 +49,7 @@ def torch_shapes(library, config):
     return {name: value.shape for name, value in state.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("library", "name"), ALL)
 def test_names_and_shapes_are_those_of_the_library(library, name):
     config = our_config(library, name)
@@ -67,6 +68,7 @@ def our_network(library, name, **overrides):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("library", "name"), networks.COMPUTED)
 def test_logits_are_those_recorded(library, name):
     model = our_network(library, name)
@@ -113,6 +115,7 @@ def assert_equal_weights(one, two):
         np.testing.assert_array_equal(value, other, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapper", ["", "module."])
 def test_safetensors(wrapper, tmp_path):
     pytest.importorskip("safetensors")
@@ -124,6 +127,7 @@ def test_safetensors(wrapper, tmp_path):
     assert_equal_weights(model, source)
 
 
+@pytest.mark.slow
 def test_padding_is_told_by_name_or_description(tmp_path):
     pytest.importorskip("safetensors")
     state, model = tiny_state(tiny_network(), "timm"), tiny_network()
@@ -141,6 +145,7 @@ def test_padding_is_told_by_name_or_description(tmp_path):
         load_weights(model, tmp_path / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_torchvision_settings(tmp_path):
     pytest.importorskip("safetensors")
     path = tmp_path / "weights.safetensors"
@@ -161,6 +166,7 @@ def test_files_that_are_no_networks(tmp_path):
         load_weights(tiny_network(), path)
 
 
+@pytest.mark.slow
 def test_another_depth_names_the_blocks(tmp_path):
     pytest.importorskip("safetensors")
     path = tmp_path / "tf_efficientnet_b0.safetensors"
@@ -193,6 +199,7 @@ def test_pth_runs_no_code(tmp_path, monkeypatch):
     assert not Path("malice").exists()
 
 
+@pytest.mark.slow
 def test_pth_without_torch_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "safetensors", None)

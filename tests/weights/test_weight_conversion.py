@@ -67,6 +67,7 @@ def assert_same(weights, expected):
 TARGETS = ["b0.keras", "b0.weights.h5", "b0.safetensors", "checkpoint", "prefix/b0.ckpt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_convert_there_and_back(name, tmp_path, reference):
     if name.endswith("safetensors"):
@@ -83,12 +84,14 @@ def test_convert_there_and_back(name, tmp_path, reference):
     assert_same(named(model), reference)
 
 
+@pytest.mark.slow
 def test_converted_keras_file_needs_no_more_than_keras(tmp_path):
     convert("efficientnet-b0", B0, tmp_path / "b0.keras", **SMALL)
     model = keras.saving.load_model(tmp_path / "b0.keras")
     assert model.layers[-1].name == "output"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["condconv-b0-4e", "edgetpu-S", "lite0", "x-b0"])
 def test_export_holds_the_original_names(name, tmp_path):
     """Every variable the original saves, with its shape and both sets of values."""
@@ -112,6 +115,7 @@ def test_convert_refuses_formats_nobody_reads(tmp_path):
         convert("efficientnet-b0", B0, tmp_path / "x.h5", **SMALL)
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_variant_names_the_first_mismatches():
     model = network(depth_coefficient=1.4)
     first = r"304 missing: blocks_\d+/.* of another shape: blocks_1/conv2d/kernel \(1, 1, 8, 48\)"
@@ -119,11 +123,13 @@ def test_checkpoint_of_another_variant_names_the_first_mismatches():
         load_weights(model, B0)
 
 
+@pytest.mark.slow
 def test_wrong_class_count():
     with pytest.raises(UserError, match=f"has {CLASSES} classes, efficientnet-b0 has 7: build"):
         load_weights(network(num_classes=7), B0)
 
 
+@pytest.mark.slow
 def test_model_without_top_takes_the_rest(reference):
     model = network(include_top=False)
     load_weights(model, B0)
@@ -131,6 +137,7 @@ def test_model_without_top_takes_the_rest(reference):
     assert_same(named(model), rest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["tf1", "b0.weights.h5"])
 def test_warm_start_skips_a_classifier_of_another_size(source, tmp_path, reference):
     path = B0
@@ -154,6 +161,7 @@ def test_warm_start_leaves_a_classifier_on_request():
     assert warm_start(model, B0, skip_classifier=True).skipped == CLASSIFIER
 
 
+@pytest.mark.slow
 def test_warm_start_from_a_network_without_top(tmp_path):
     headless = network(include_top=False)
     headless.save_weights(tmp_path / "features.weights.h5")
@@ -161,6 +169,7 @@ def test_warm_start_from_a_network_without_top(tmp_path):
     assert report.missing == CLASSIFIER and report.skipped == ()
 
 
+@pytest.mark.slow
 def test_warm_start_from_another_variant_loads_nothing():
     model = network(width_coefficient=0.5, num_classes=7)
     before = collect(model)
@@ -181,6 +190,7 @@ def imagenet(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_background_is_dropped_and_that_is_said(imagenet, caplog):
     path, weights = imagenet[1001]
     model = network(num_classes=1000)
@@ -232,6 +242,7 @@ def test_preset_from_the_cache(cache, reference):
     assert_same(named(model), reference)
 
 
+@pytest.mark.slow
 def test_preset_of_another_normalisation_is_told_before_any_download(cache):
     with pytest.raises(UserError, match=r"b0 advprop needs .* mean_rgb=\(127.5, 127.5, 127.5\)"):
         load_weights(network(), "advprop")
@@ -246,6 +257,7 @@ def test_preset_with_another_number_of_classes(cache):
     assert warm_start(network(num_classes=7), "baseline").skipped == CLASSIFIER
 
 
+@pytest.mark.slow
 def test_keras_file_tells_what_its_network_computes(tmp_path):
     path, overrides = tmp_path / "b0.keras", {"mean_rgb": (1.0,) * 3, "padding": "symmetric"}
     network(**overrides).save(path)

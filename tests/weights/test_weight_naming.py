@@ -7,6 +7,8 @@ from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.nn.network import build_network, network_blocks
 from efficientnet_tf.weights.naming import checkpoint_variables, layer_roles
 
+pytestmark = pytest.mark.slow
+
 ATTRIBUTES = {
     "expand": "expand_conv",
     "expand_norm": "expand_norm",
