@@ -7,7 +7,9 @@ import logging
 import keras
 import numpy as np
 import pytest
-from helpers.toy import TINY_RUN, tiny_run
+import tensorflow as tf
+from helpers.shard_writer import write_imagenet
+from helpers.toy import TINY_RUN, one_device, tiny_run
 from PIL import Image
 
 import efficientnet_tf as en
@@ -16,7 +18,9 @@ from efficientnet_tf.config import DataConfig, RunConfig, TrainConfig, UserError
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run import modes
 from efficientnet_tf.run.fit import fit
+from efficientnet_tf.run.polling import next_checkpoint
 from efficientnet_tf.run.predictor import class_names
+from efficientnet_tf.run.session import open_session
 from efficientnet_tf.weights.assignment import CLASSIFIER, collect
 from efficientnet_tf.weights.conversion import convert
 from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints
@@ -231,3 +235,48 @@ def test_fit_returns_the_averaged_network_and_prints_nothing(tmp_path, capsys):
     expected = en.build_model("efficientnet-b0", weights=done.model_dir, classifier_activation=None)
     images = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
     np.testing.assert_allclose(done.model(images), expected(images), atol=1e-6)
+
+
+def test_fit_takes_a_users_own_data_and_augmentation(tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, [24, 40, 40, 3]).astype("uint8")
+    data = tf.data.Dataset.from_tensor_slices((images, np.arange(24) % 3))
+    seen = []
+
+    def negative(image, seed):
+        seen.append(image.shape)
+        return 255 - image
+
+    config = tiny_run(tmp_path, train_steps=2)
+    with pytest.raises(UserError, match="config.data.num_classes"):
+        fit(config, data, data)
+    own = dataclasses.replace(config.data, dataset=None, num_classes=3)
+    done = fit(dataclasses.replace(config, data=own), data, data.take(9), augment=negative)
+    assert done.evaluations[-1]["num_images"] == 9
+    assert done.model.output_shape == (None, 3)
+    assert seen[0] == (32, 32, 3)
+
+
+def test_a_test_is_evaluated_on_the_validation_shards_even_with_a_hold_out(tmp_path):
+    """As in the original, where `--eval_name` with "test" in it switches the hold-out off."""
+    for split, sizes in (("train", [8, 4]), ("validation", [6])):
+        write_imagenet(tmp_path, split, sizes)
+    train = tiny_run(tmp_path / "run", train_steps=1)
+    shards = DataConfig(
+        data_dir=str(tmp_path), image_size=32, holdout_shards=1, eval_batch_size=4,
+        train_batch_size=4, num_classes=1000,
+    )  # fmt: skip
+    done = fit(dataclasses.replace(train, data=shards))
+    assert done.evaluations[-1]["num_images"] == 8
+    counts = {}
+    for name in ("minival", "test"):
+        settings = TrainConfig(model_dir=str(tmp_path / "run"), eval_name=name)
+        session = open_session(RunConfig("eval", data=shards, train=settings), training=False)
+        counts[name] = session.source.num_eval_images
+    assert counts == {"minival": 8, "test": 6}
+
+
+def test_the_next_checkpoint_is_the_newest_after_the_last_one_evaluated(run, tmp_path):
+    strategy = one_device()
+    assert next_checkpoint(strategy, str(run), -1, 0).endswith("ckpt-2")
+    assert next_checkpoint(strategy, str(run), 2, 0) is None
+    assert next_checkpoint(strategy, str(tmp_path), -1, 0) is None
