@@ -107,6 +107,7 @@ setup(
         "safetensors": ["safetensors"],
         "test": [
             "pytest",
+            "pytest-xdist",  # the tests on two cores
             "ruff",
             "pyright[nodejs]",  # with the Node.js that it runs on
             "setuptools>=77",  # the tests build a wheel
