@@ -29,7 +29,8 @@ class Report:
       source: where the weights came from.
       loaded: set from the file.
       skipped: held by the file and not taken: the classifier, if it is of another size.
-      missing: not in the file; they keep their initial values, and so do skipped ones.
+      missing: not in the file; they keep their initial values, but for the classifier.
+      zeroed: the new classifier's variables, if neither was loaded.
       label_shift: what was added to the file's labels: -1 where its background class was dropped,
         1 where the model has one that the file has not (it keeps its initial values).
     """
@@ -38,11 +39,13 @@ class Report:
     loaded: tuple[str, ...]
     skipped: tuple[str, ...]
     missing: tuple[str, ...]
+    zeroed: tuple[str, ...] = ()
     label_shift: int = 0
 
     def __str__(self) -> str:
         parts = [f"{len(self.loaded)} variables loaded from {self.source}"]
         parts += [listing("skipped", self.skipped), listing("missing", self.missing)]
+        parts += ["the new classifier starts at zero"] if self.zeroed else []
         parts += [f"labels shift by {self.label_shift} (background)"] if self.label_shift else []
         return "; ".join(part for part in parts if part)
 
@@ -56,6 +59,11 @@ def warm_start(
     skip_classifier: bool = False,
 ) -> Report:
     """Sets the weights of `model` except a classifier that is of another size or absent.
+
+    Such a new classifier starts at zero: every class is as likely, and the first gradients go to
+    it alone. The initial values of training from scratch, up to 1/sqrt(classes), are meant for
+    1,000 classes; on trained features and five classes they give logits of about 10, whose
+    gradients ruin the features before the classifier has learnt anything.
 
     Args:
       model: a network of this package, whatever its number of classes.
@@ -82,11 +90,15 @@ def start_from(model: keras.Model, opened: OpenedWeights, skip_classifier: bool 
     variables = checkpoint_variables(model)
     for name in variables.keys() & weights.keys():
         variables[name].assign(weights[name])
+    zeroed = tuple(name for name in CLASSIFIER if name in variables and name not in weights)
+    for name in zeroed:
+        variables[name].assign(np.zeros(variables[name].shape))
     return Report(
         opened.where,
         loaded=tuple(name for name in variables if name in weights),
         skipped=tuple(name for name in CLASSIFIER if name in held and name not in weights),
         missing=tuple(name for name in variables if name not in held),
+        zeroed=zeroed,
         label_shift=label_shift,
     )
 
