@@ -38,6 +38,7 @@ _PUBLIC = {
     "preprocess_input": "imagenet",
     "freeze": "nn.freezing",
     "fit": "run.fit",
+    "recipe": "run.flags",
     "load_weights": "weights.loading",
     "open_weights": "weights.loading",
     "warm_start": "weights.warm_start",

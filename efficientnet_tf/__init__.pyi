@@ -28,6 +28,7 @@ from efficientnet_tf.imagenet import decode_predictions as decode_predictions
 from efficientnet_tf.imagenet import preprocess_input as preprocess_input
 from efficientnet_tf.nn.freezing import freeze as freeze
 from efficientnet_tf.run.fit import fit as fit
+from efficientnet_tf.run.flags import recipe as recipe
 from efficientnet_tf.weights.formats.tf1_checkpoint import (
     load_tf1_checkpoint as load_tf1_checkpoint,
 )

@@ -189,12 +189,16 @@ class OptimizerConfig:
     """The update rule and its learning-rate schedule.
 
     Attributes:
-      optimizer: `rmsprop`, `momentum`, `sgd` or `lars`.
+      optimizer: `rmsprop`, `momentum`, `sgd`, `lars` or `adamw`.
       base_learning_rate: for a batch of 256; scaled linearly to the batch in use.
       lr_schedule: `exponential` (staircase), `cosine`, `constant` or `polynomial`.
       lr_decay_epoch, lr_decay_factor: epochs per stair and its height.
       lr_warmup_epochs: epochs of linear ramp from 0.
+      lr_warmup_share: the ramp as a share of the run, 0..1, in place of `lr_warmup_epochs`.
+      layer_decay: factor of the rate from one stage to the one below it, 0..1.
+      gradient_clip_norm: the largest norm of all gradients together, 0 for any.
       decay, momentum, epsilon: RMSProp's; momentum and LARS use `momentum` too.
+      adamw_weight_decay: decoupled from the gradient, over all but batch norm and biases.
     """
 
     optimizer: str = "rmsprop"
@@ -203,11 +207,15 @@ class OptimizerConfig:
     lr_decay_epoch: float = 2.4
     lr_decay_factor: float = 0.97
     lr_warmup_epochs: float = 5.0
+    lr_warmup_share: float | None = None
+    layer_decay: float = 1.0
+    gradient_clip_norm: float = 0.0
     decay: float = 0.9
     momentum: float = 0.9
     epsilon: float = 1e-3
     lars_weight_decay: float = 1e-5
     lars_epsilon: float = 0.0
+    adamw_weight_decay: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -218,7 +226,13 @@ class TrainConfig:
       model_dir: the run's folder; None is `runs/<model>-<dataset>` in training, and keeps nothing
         in evaluation.
       train_steps: optimizer steps in total.
+      train_epochs: the same in passes over the training images, in place of `train_steps`.
       steps_per_eval: training steps between two evaluations.
+      eval_every_epochs: the same in passes, in place of `steps_per_eval`.
+      early_stopping_evals: end after so many evaluations in a row without a new best; None for
+        the full length.
+      grad_accum_steps: parts of a replica's batch that follow each other, to save memory; the
+        update is that of the whole batch.
       iterations_per_loop: steps inside one call of the device.
       log_step_count_steps: steps between two points in TensorBoard.
       keep_checkpoint_max: newest checkpoints kept.
@@ -235,7 +249,11 @@ class TrainConfig:
 
     model_dir: str | None = None
     train_steps: int = 218949
+    train_epochs: float | None = None
     steps_per_eval: int = 6255
+    eval_every_epochs: float | None = None
+    early_stopping_evals: int | None = None
+    grad_accum_steps: int = 1
     iterations_per_loop: int = 1251
     log_step_count_steps: int = 64
     keep_checkpoint_max: int = 5
@@ -252,6 +270,18 @@ class TrainConfig:
     eval_name: str | None = None
     eval_timeout: int | None = None
     seed: int = 0
+
+    def __post_init__(self):
+        self._refuse_both("train_epochs", "train_steps")
+        self._refuse_both("eval_every_epochs", "steps_per_eval")
+
+    def _refuse_both(self, in_epochs: str, in_steps: str) -> None:
+        epochs, steps = getattr(self, in_epochs), getattr(self, in_steps)
+        if epochs is not None and steps != getattr(TrainConfig, in_steps):
+            raise UserError(
+                f"--{in_epochs}={epochs:g} and --{in_steps}={steps} are both given: leave out one "
+                f"(--{in_epochs}= undoes what a flagfile says)"
+            )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,12 @@ import dataclasses
 from collections.abc import Iterator
 
 from efficientnet_tf.run.polling import next_checkpoint
-from efficientnet_tf.run.results import append_result, archive_if_best, evaluated_steps
+from efficientnet_tf.run.results import (
+    append_result,
+    archive_if_best,
+    evaluations_since_best,
+    results_by_step,
+)
 from efficientnet_tf.run.session import Session, explained
 from efficientnet_tf.run.training import Training
 from efficientnet_tf.train.agreement import chief_value
@@ -28,8 +33,24 @@ def train_and_evaluate(training: Training) -> Iterator[dict]:
     session, evaluator = training.session, training.session.evaluator()
     if _is_evaluation_missing(training):
         yield _evaluate_now(session, evaluator, training.start, training.ema)
+    if _stops_early(session):
+        return
     for step in training.segments():
         yield _evaluate_now(session, evaluator, step, training.ema)
+        if _stops_early(session):
+            return
+
+
+def _stops_early(session: Session) -> bool:
+    """Whether `early_stopping_evals` are over without a new best; all workers follow the chief."""
+    patience = session.config.train.early_stopping_evals
+    if not patience:
+        return False
+    waited = evaluations_since_best(session.folder) if session.is_chief else 0
+    waited = chief_value(session.strategy, waited)
+    if waited >= patience:
+        session.say(f"no new best in {waited} evaluations: --early_stopping_evals={patience}")
+    return waited >= patience
 
 
 def averaged(ema: ExponentialMovingAverage | None):
@@ -65,7 +86,7 @@ def _is_evaluation_missing(training: Training) -> bool:
     session, start = training.session, training.start
     train = session.config.train
     due = start and (start % train.steps_per_eval == 0 or start >= train.train_steps)
-    missing = bool(due) and start not in evaluated_steps(session.folder)
+    missing = bool(due) and start not in results_by_step(session.folder)
     return bool(chief_value(session.strategy, int(missing)))
 
 

@@ -8,8 +8,15 @@ import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
-from efficientnet_tf.run.evaluation import averaged, train_and_evaluate
+from efficientnet_tf.run.evaluation import train_and_evaluate
+from efficientnet_tf.run.session import Session
 from efficientnet_tf.run.training import Training, prepare_training
+from efficientnet_tf.weights.formats.run_checkpoint import (
+    best_checkpoint,
+    checkpoint_step,
+    open_run,
+)
+from efficientnet_tf.weights.loading import load_opened
 
 Batches = tf.data.Dataset | data.Source
 
@@ -19,8 +26,9 @@ class Fit:
     """A run that was trained to its end.
 
     Attributes:
-      model: the network, with the averaged weights if the run keeps an average; from images
-        [N, S, S, 3] in 0..255 to logits [N, classes].
+      model: the network, from images [N, S, S, 3] in 0..255 to logits [N, classes]. Its weights are
+        those of the run's best evaluation, or the last ones where no checkpoint was archived; the
+        averaged ones if the run keeps an average.
       evaluations: what this call added to `eval.jsonl`, in order: `step`, `top_1_accuracy`,
         `top_5_accuracy`, `loss`, `num_images` and `weights`, `ema` or `raw`.
       model_dir: the run's folder, with its checkpoints and TensorBoard's curves.
@@ -73,10 +81,10 @@ def fit(
     if config.mode == "train":
         for _ in training.segments():
             pass
-    _finish(training)
     session = training.session
-    if training.ema:
-        training.ema.swap()
+    _take_best(training)
+    _finish(session)
+    training.wait_for_all_workers()
     return Fit(
         session.model,
         evaluations,
@@ -97,12 +105,20 @@ def _source(config, train_data, eval_data) -> data.Source | None:
     return train_data
 
 
-def _finish(training: Training) -> None:
-    """The export at the end of a run, and how to look at the run."""
+def _take_best(training: Training) -> None:
+    """Gives the model the weights that the run's best evaluation was made with."""
     session = training.session
+    if prefix := best_checkpoint(session.folder.path):
+        load_opened(session.model, open_run(prefix))
+        if (best := checkpoint_step(prefix)) < training.trainer.step:
+            session.say(f"the best evaluation was that of step {best}: its weights are taken")
+    elif training.ema:
+        training.ema.swap()
+
+
+def _finish(session: Session) -> None:
+    """The export at the end of a run, and how to look at the run."""
     export_dir = session.config.export_dir
     if export_dir and session.is_chief:
-        with averaged(training.ema):
-            session.model.export(export_dir, verbose=False)
-    training.wait_for_all_workers()
+        session.model.export(export_dir, verbose=False)
     session.say(f"curves: tensorboard --logdir {session.folder.path}")

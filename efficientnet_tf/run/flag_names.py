@@ -13,6 +13,9 @@ _OTHER_WORDS = {
     "data_dir": "data data_path",
     "distribution_strategy": "strategy gpus",
     "dropout_rate": "dropout drop",
+    "early_stopping_evals": "patience early_stopping",
+    "grad_accum_steps": "accum accum_iter gradient_accumulation_steps",
+    "gradient_clip_norm": "clip_grad clip_norm grad_clip clip_grad_norm",
     "init_checkpoint": "weights pretrained checkpoint ckpt checkpoint_path",
     "input_image_size": "image_size input_size img_size size resolution",
     "lr_schedule": "scheduler sched schedule",
@@ -26,7 +29,8 @@ _OTHER_WORDS = {
     "random_erasing": "reprob random_erase",
     "survival_prob": "drop_path drop_connect drop_connect_rate",
     "train_batch_size": "batch_size batch",
-    "train_steps": "epochs num_epochs train_epochs steps num_steps max_steps",
+    "train_epochs": "epochs num_epochs",
+    "train_steps": "steps num_steps max_steps",
     "use_bfloat16": "bfloat16 bf16 fp16 amp mixed_precision",
 }
 _MEANT = {word: flag for flag, words in _OTHER_WORDS.items() for word in words.split()}

@@ -83,11 +83,8 @@ class Flag:
     def value(self, given: typing.Any) -> typing.Any:
         """The value for the field, from the one on the command line.
 
-        Synonyms are resolved. An empty string undoes what a flagfile said, where the default is
-        None: `--augment_name=` switches augmentation off.
+        Synonyms are resolved.
         """
-        if given == "" and self.initial is None:
-            return None
         return self.synonyms.get(given, given)
 
 

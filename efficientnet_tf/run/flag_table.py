@@ -171,11 +171,33 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday(
             "train_steps",
             "train",
-            "optimizer steps in total: epochs x training images / batch size",
+            "optimizer steps in total",
             count,
         ),
+        everyday(
+            "train_epochs", "train", "the same in epochs, in place of --train_steps", positive
+        ),
         everyday("steps_per_eval", "train", "training steps between evaluations", count),
-        everyday("iterations_per_loop", "train", "steps inside one call of the device", count),
+        everyday(
+            "eval_every_epochs",
+            "train",
+            "the same in epochs, in place of --steps_per_eval",
+            positive,
+        ),
+        Flag(
+            "early_stopping_evals",
+            "train",
+            "end after so many evaluations without a new best",
+            count,
+            unset="never",
+        ),
+        Flag("iterations_per_loop", "train", "steps inside one call of the device", count),
+        Flag(
+            "grad_accum_steps",
+            "train",
+            "parts in which a replica computes its batch, to save memory",
+            count,
+        ),
         Flag("label_smoothing", "train", "share of each label spread over all classes", fraction),
         Flag(
             "weight_decay", "train", "L2 coefficient over all variables outside batch norm", from_0
@@ -205,7 +227,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "optimizer",
             "optimizer",
             "the update rule",
-            choice("rmsprop", "momentum", "sgd", "lars"),
+            choice("rmsprop", "momentum", "sgd", "lars", "adamw"),
         ),
         everyday(
             "base_learning_rate",
@@ -220,7 +242,20 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             choice("exponential", "cosine", "constant", "polynomial"),
             synonyms={"poly": "polynomial"},
         ),
-        everyday("lr_warmup_epochs", "optimizer", "epochs of linear warm-up", from_0),
+        Flag("lr_warmup_epochs", "optimizer", "epochs of linear warm-up", from_0),
+        Flag(
+            "lr_warmup_share",
+            "optimizer",
+            "warm-up as a share of the run, in place of --lr_warmup_epochs",
+            fraction,
+        ),
+        Flag(
+            "layer_decay",
+            "optimizer",
+            "factor of the rate from each stage to the one below it, 1 for none",
+            fraction_above_0,
+        ),
+        Flag("gradient_clip_norm", "optimizer", "largest norm of the gradients, 0 for any", from_0),
         Flag(
             "lr_decay_epoch",
             "optimizer",
@@ -230,6 +265,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         Flag("lr_decay_factor", "optimizer", "exponential schedule: factor of one decay", positive),
         Flag("lars_weight_decay", "optimizer", "weight decay inside LARS", from_0),
         Flag("lars_epsilon", "optimizer", "epsilon inside LARS", from_0),
+        Flag("adamw_weight_decay", "optimizer", "decoupled weight decay of AdamW", from_0),
     ),
     "Evaluation": (
         everyday(

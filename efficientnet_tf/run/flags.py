@@ -32,13 +32,19 @@ _TYPES = {
 
 
 class _Parser(flags.ArgumentParser):
-    """absl's parser of a type, with an error in words that are not Python's."""
+    """absl's parser of a type, with an error in words that are not Python's.
 
-    def __init__(self, kind: type):
+    Where the default is None an empty value is None too, and undoes what a flagfile said:
+    `--augment_name=` switches augmentation off.
+    """
+
+    def __init__(self, kind: type, may_be_empty: bool):
         parser, self._words = _TYPES[kind]
-        self._parser = parser()
+        self._parser, self._may_be_empty = parser(), may_be_empty
 
     def parse(self, argument):
+        if argument == "" and self._may_be_empty:
+            return None
         try:
             return self._parser.parse(argument)
         except (TypeError, ValueError):
@@ -54,7 +60,7 @@ def define_flags(flag_values: flags.FlagValues = FLAGS) -> None:
         if row.name in flag_values:
             delattr(flag_values, row.name)
         flag = flags.Flag(
-            _Parser(row.kind),
+            _Parser(row.kind, may_be_empty=bool(row.fields) and row.initial is None),
             flags.ArgumentSerializer(),
             row.name,
             row.initial,
@@ -109,6 +115,27 @@ def run_config(arguments: Sequence[str] = (), flag_values: flags.FlagValues = FL
     )
 
 
+def recipe(name: str, **said: object) -> RunConfig:
+    """The run that a flagfile describes, with flags of one's own.
+
+        config = en.recipe("finetune-folder", init_checkpoint="noisy-student", data_dir="pictures")
+        print(en.fit(config).evaluations[-1]["top_1_accuracy"])
+
+    Args:
+      name: of a recipe that comes with the package, or the path of a flagfile.
+      **said: flags by name, `train_epochs=5`; they win over the flagfile's. None undoes what the
+        flagfile says.
+
+    Raises:
+      UserError: what the command line would say in one line.
+    """
+    values = flags.FlagValues()
+    define_flags(values)
+    own = [f"--{flag}={'' if value is None else value}" for flag, value in said.items()]
+    rest = parse([f"--flagfile={name}", *own], values)
+    return run_config(rest, values)
+
+
 def _said(flag_values: flags.FlagValues) -> dict[str, dict[str, Any]]:
     """The fields that flags on the command line or in a flagfile fill, by section."""
     said: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
@@ -150,7 +177,7 @@ def flags_text(flag_values: flags.FlagValues = FLAGS) -> str:
     said, comments = [], []
     for name, row in sorted(ALL_FLAGS.items()):
         flag = flag_values[name]
-        if flag.present and name not in _OF_THIS_INVOCATION:
+        if flag.present and name not in _OF_THIS_INVOCATION and flag.value is not None:
             said.append(flag.serialize())
         elif flag.value is not None and row not in WITHOUT_EFFECT + BIGTABLE:
             comments.append(f"# {flag.serialize()}")

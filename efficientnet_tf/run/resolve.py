@@ -4,6 +4,7 @@ import dataclasses
 
 from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig, UserError
 from efficientnet_tf.data import Source
+from efficientnet_tf.run.lengths import in_steps
 from efficientnet_tf.weights.opened import OpenedWeights, network_for
 
 
@@ -35,12 +36,14 @@ def resolve(
     network = network_for(weights, config.model_name, said)
     classes = _classes(config.data, weights, source, new_classifier) or network.num_classes
     network = network.replace(num_classes=classes)
+    train = config.train
     if source:
         _check_classes(classes, weights, source)
+        train = in_steps(train, config.data, source.num_train_images)
     data = dataclasses.replace(
         config.data.for_network(network), dataset=config.data.source_name, num_classes=classes
     )
-    return network, dataclasses.replace(config, model_name=network.name, data=data)
+    return network, dataclasses.replace(config, model_name=network.name, data=data, train=train)
 
 
 def _said_of_the_input(data: DataConfig) -> dict[str, object]:

@@ -5,16 +5,23 @@ import json
 import tensorflow as tf
 
 from efficientnet_tf.run.folder import RunFolder
+from efficientnet_tf.weights.formats.run_checkpoint import BEST_FILE
 from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
 
 _RESULTS = "eval.jsonl"
-_BEST = "archive/best.json"
 
 
-def evaluated_steps(folder: RunFolder) -> set[int]:
-    """The steps that `eval.jsonl` has a result of."""
+def results_by_step(folder: RunFolder) -> dict[int, dict]:
+    """The last line of `eval.jsonl` for each step, in the order of the steps."""
     lines = (folder.read_text(_RESULTS) or "").splitlines()
-    return {json.loads(line)["step"] for line in lines if line}
+    results = {result["step"]: result for result in map(json.loads, filter(None, lines))}
+    return dict(sorted(results.items()))
+
+
+def evaluations_since_best(folder: RunFolder) -> int:
+    """How many evaluations there were after the one with the best top-1."""
+    scores = [result["top_1_accuracy"] for result in results_by_step(folder).values()]
+    return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
 def append_result(folder: RunFolder, result: dict) -> None:
@@ -30,7 +37,7 @@ def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
     The new files are complete before `archive/best.json` points at them, and only then the ones
     before are deleted.
     """
-    text = folder.read_text(_BEST)
+    text = folder.read_text(BEST_FILE)
     best = json.loads(text) if text else None
     if best and best["top_1_accuracy"] >= result["top_1_accuracy"]:
         return False
@@ -39,7 +46,7 @@ def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
     for path in bundle_files(prefix):
         target = folder.file(f"archive/{path.rsplit('/', 1)[-1]}")
         tf.io.gfile.copy(path, target, overwrite=True)
-    folder.write_text(_BEST, json.dumps({**result, "checkpoint": name}) + "\n")
+    folder.write_text(BEST_FILE, json.dumps({**result, "checkpoint": name}) + "\n")
     folder.write_text("archive/checkpoint", f'model_checkpoint_path: "{name}"\n')
     if best and best["checkpoint"] != name:
         for path in bundle_files(folder.file(f"archive/{best['checkpoint']}")):

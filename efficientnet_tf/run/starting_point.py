@@ -67,11 +67,24 @@ def to_evaluate(config: RunConfig, strategy: tf.distribute.Strategy) -> Starting
                 _say_what_is_evaluated(model_dir, initial)
             return StartingPoint(open_run(prefix), True, model_dir)
     if not initial:
-        raise UserError(
-            f"--model_dir={model_dir} has no checkpoint; train first, or name one with "
-            "--init_checkpoint"
-        )
+        raise _no_checkpoint(model_dir)
     return StartingPoint(open_weights(initial, config.model_name), False, model_dir)
+
+
+def to_predict(config: RunConfig) -> OpenedWeights:
+    """The best checkpoint of the run in `model_dir` if it has any, else `init_checkpoint`.
+
+    Raises:
+      UserError: neither is there.
+    """
+    initial, model_dir = config.train.init_checkpoint, config.train.model_dir
+    if model_dir and list_checkpoints(model_dir):
+        if initial:
+            _say_what_is_evaluated(model_dir, initial)
+        return open_weights(model_dir)
+    if not initial:
+        raise _no_checkpoint(model_dir)
+    return open_weights(initial, config.model_name)
 
 
 def default_model_dir(config: RunConfig, weights: OpenedWeights | None = None) -> str:
@@ -83,6 +96,13 @@ def default_model_dir(config: RunConfig, weights: OpenedWeights | None = None) -
 def in_folder(config: RunConfig, model_dir: str | None) -> RunConfig:
     """`config` with the run's folder filled in."""
     return dataclasses.replace(config, train=dataclasses.replace(config.train, model_dir=model_dir))
+
+
+def _no_checkpoint(model_dir) -> UserError:
+    return UserError(
+        f"--model_dir={model_dir} has no checkpoint; train first, or name one with "
+        "--init_checkpoint"
+    )
 
 
 def _say_what_is_evaluated(model_dir, initial):

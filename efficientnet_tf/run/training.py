@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from efficientnet_tf import data
+from efficientnet_tf.arch.scaling import stage_sizes
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
 from efficientnet_tf.run.picture import captioned_grid
@@ -13,6 +14,7 @@ from efficientnet_tf.train.agreement import any_worker
 from efficientnet_tf.train.checkpoint import CheckpointSaver
 from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.ema import ExponentialMovingAverage
+from efficientnet_tf.train.layer_decay import rate_factors
 from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.schedule import build_schedule
@@ -71,6 +73,7 @@ def prepare_training(
     if not session.source.num_train_images:
         raise UserError(f"{config.data.dataset}: no training images are known; see --data_dir and "
                         "--num_train_images")  # fmt: skip
+    _check_accumulation(session)
     _check_order(session)
     train_step, schedule, report = _build_step(session)
     ema = train_step.ema
@@ -93,6 +96,15 @@ def prepare_training(
         _show_beginning(session, start, augment)
     trainer = _trainer(session, train_step, schedule, saver, start, augment)
     return Training(session, trainer, start, ema)
+
+
+def _check_accumulation(session: Session) -> None:
+    share, parts = session.share("train_batch_size"), session.config.train.grad_accum_steps
+    if share % parts:
+        raise UserError(
+            f"--grad_accum_steps={parts} does not divide the {share} examples of a replica; "
+            "see --train_batch_size"
+        )
 
 
 def _check_order(session: Session) -> None:
@@ -141,7 +153,16 @@ def _build_step(session: Session):
         ema = None
         if decay := config.train.moving_average_decay:
             ema = ExponentialMovingAverage(model.weights, decay)
-    step = TrainStep(model, optimizer, ema, config.train, batch_size, norm_group)
+    step = TrainStep(
+        model,
+        optimizer,
+        ema,
+        config.train,
+        batch_size,
+        norm_group,
+        config.optimizer.gradient_clip_norm,
+        rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
+    )
     return step, schedule, report
 
 

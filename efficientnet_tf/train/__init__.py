@@ -9,11 +9,12 @@ import keras  # noqa: F401  Loading Keras registers this room's classes: not ami
 from efficientnet_tf.train.ema import ExponentialMovingAverage, ema_decay
 from efficientnet_tf.train.ema_callback import EMACallback
 from efficientnet_tf.train.losses import cross_entropy, weight_decay
-from efficientnet_tf.train.optimizer import LARS, Momentum, RMSprop, build_optimizer
+from efficientnet_tf.train.optimizer import LARS, AdamW, Momentum, RMSprop, build_optimizer
 from efficientnet_tf.train.schedule import Constant, Warmup, build_schedule
 
 __all__ = [
     "LARS",
+    "AdamW",
     "Constant",
     "EMACallback",
     "ExponentialMovingAverage",

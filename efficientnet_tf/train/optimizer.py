@@ -1,4 +1,4 @@
-"""The original's update rules as Keras optimizers.
+"""The original's update rules as Keras optimizers, and AdamW for fine-tuning.
 
 Keras' own optimizers cannot replace them:
 1. RMSprop: the mean-square slot starts at 1 here, at 0 in Keras, where the first updates are
@@ -6,13 +6,15 @@ Keras' own optimizers cannot replace them:
 2. Momentum: TF1 multiplies the accumulated gradients by the *current* rate, Keras accumulates
    rate times gradient. These differ when the rate changes.
 3. LARS does not exist in Keras.
+4. AdamW: Keras decays all weights at once in `apply`, so a rate of its own for each layer would
+   not scale the decay.
 """
 
 import keras
 from keras import ops
 
 from efficientnet_tf.config import OptimizerConfig, unknown_name
-from efficientnet_tf.train.variable_roles import is_scaled_by_lars
+from efficientnet_tf.train.variable_roles import is_kernel
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
 
@@ -122,7 +124,7 @@ class LARS(Momentum):
 
     def build(self, variables):
         super().build(variables)
-        self._scaled = [is_scaled_by_lars(v) for v in variables]
+        self._scaled = [is_kernel(v) for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -140,6 +142,34 @@ class LARS(Momentum):
     def get_config(self):
         config = {"l2": self.l2, "eeta": self.eeta, "epsilon": self.epsilon}
         return {**super().get_config(), **config}
+
+
+@register
+class AdamW(keras.optimizers.Adam):
+    """Keras' Adam with decoupled weight decay (Loshchilov & Hutter 2019) inside the update.
+
+    `w = w - rate * weight_decay * w`, then Adam's update. Batch norm and biases do not decay.
+
+        model.compile(en.train.AdamW(3e-4, weight_decay=0.01), "sparse_categorical_crossentropy")
+        model.fit(dataset, epochs=5)
+    """
+
+    def __init__(self, learning_rate, weight_decay=0.01, name="adamw", **kwargs):
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.decoupled_decay = weight_decay
+
+    def build(self, variables):
+        super().build(variables)
+        self._decayed = [is_kernel(v) for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.decoupled_decay and self._decayed[self._get_variable_index(variable)]:
+            rate = ops.cast(learning_rate, variable.dtype)
+            self.assign_sub(variable, rate * self.decoupled_decay * variable)
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "weight_decay": self.decoupled_decay}
 
 
 def build_optimizer(config: OptimizerConfig, learning_rate) -> keras.optimizers.Optimizer:
@@ -163,6 +193,7 @@ def build_optimizer(config: OptimizerConfig, learning_rate) -> keras.optimizers.
         "lars": lambda: LARS(
             learning_rate, config.momentum, config.lars_weight_decay, epsilon=config.lars_epsilon
         ),
+        "adamw": lambda: AdamW(learning_rate, config.adamw_weight_decay),
     }
     if config.optimizer not in builders:
         raise unknown_name("optimizer", config.optimizer, builders)

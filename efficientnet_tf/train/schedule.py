@@ -81,7 +81,8 @@ def build_schedule(
       config: names the schedule; `base_learning_rate` is for 256 examples and scales linearly.
       batch_size: examples per step over all replicas.
       steps_per_epoch: may be fractional.
-      total_steps: where the cosine reaches 0 and the polynomial its end.
+      total_steps: where the cosine reaches 0 and the polynomial its end; `lr_warmup_share` is a
+        share of it.
 
     Raises:
       UserError: there is no such schedule.
@@ -89,6 +90,8 @@ def build_schedule(
     name = _ORIGINAL_NAMES.get(config.lr_schedule, config.lr_schedule)
     rate = config.base_learning_rate * batch_size / 256
     warmup_steps = int(config.lr_warmup_epochs * steps_per_epoch)
+    if config.lr_warmup_share is not None:
+        warmup_steps = int(config.lr_warmup_share * total_steps)
     decay_steps = steps_per_epoch * config.lr_decay_epoch
     builders = {
         "exponential": lambda: schedules.ExponentialDecay(

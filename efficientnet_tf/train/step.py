@@ -1,6 +1,7 @@
 """One optimizer step on one replica; all shapes are static, so that it compiles for TPU."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import keras
 import tensorflow as tf
@@ -15,7 +16,7 @@ from efficientnet_tf.train.ema import ExponentialMovingAverage
 MEASURES = ("loss", "cross_entropy", "regularization", "top_1", "top_5", "gradient_norm")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainStep:
     """The function that `strategy.run` runs.
 
@@ -23,9 +24,11 @@ class TrainStep:
       model: from images to logits [N, classes].
       optimizer: its `iterations` is the global step.
       ema: None for a run without.
-      config: of which a step uses weight decay, label smoothing and seed.
+      config: of which a step uses weight decay, label smoothing, accumulation and seed.
       global_batch_size: examples per step over all replicas.
       batch_norm_replicas: how many replicas share batch-norm statistics.
+      clip_norm: the largest global norm of the gradients, 0 for any.
+      rate_factors: what to multiply the rate of each variable by, by its path; empty for nothing.
     """
 
     model: keras.Model
@@ -34,6 +37,8 @@ class TrainStep:
     config: TrainConfig
     global_batch_size: int
     batch_norm_replicas: int = 1
+    clip_norm: float = 0.0
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """Updates the model from this replica's part of the batch.
@@ -47,23 +52,55 @@ class TrainStep:
         """
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            with step_context(self._layer_context(context)):
-                logits = self.model(batch["image"], training=True)
-            examples = losses.cross_entropy(batch["label"], logits, self.config.label_smoothing)
-            entropy = tf.reduce_sum(examples) / self.global_batch_size
-            decay = self.config.weight_decay * losses.weight_decay(variables) / replicas
-            loss = entropy + decay
-        gradients = tape.gradient(loss, [v.value for v in variables])
+        measures, gradients = self._accumulate(batch, context)
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
-        self._apply(gradients, variables)
+        if self.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
+        self._apply(gradients, self.model.trainable_variables)
         if self.ema:
             self.ema.update(self.optimizer.iterations.value)
+        return tf.concat([measures, [norm / replicas]], axis=0)
+
+    def _accumulate(self, batch, context):
+        """The measures and gradients of this replica's batch, computed in parts one by one.
+
+        Batch norm takes the statistics of each part alone.
+        """
+        parts = self.config.grad_accum_steps
+        if parts == 1:
+            return self._gradients(batch, 0, context)
+        batch = {
+            name: tf.reshape(value, [parts, value.shape[0] // parts, *value.shape[1:]])
+            for name, value in batch.items()
+        }
+
+        def add_part(part, measures, *gradients):
+            examples = {name: value[part] for name, value in batch.items()}
+            more_measures, more = self._gradients(examples, part, context)
+            sums = [total + gradient for total, gradient in zip(gradients, more, strict=True)]
+            return part + 1, measures + more_measures, *sums
+
+        zeros = [tf.zeros(v.shape, v.dtype) for v in self.model.trainable_variables]
+        first = (tf.constant(0), tf.zeros(len(MEASURES) - 1), *zeros)
+        _, measures, *gradients = tf.while_loop(lambda part, *_: part < parts, add_part, first)
+        return measures, gradients
+
+    def _gradients(self, batch, part, context):
+        """Of one part of a batch: all measures but the gradient's norm, and the gradients."""
+        shares = context.num_replicas_in_sync * self.config.grad_accum_steps
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            with step_context(self._layer_context(context, part)):
+                logits = self.model(batch["image"], training=True)
+            examples = losses.cross_entropy(batch["label"], logits, self.config.label_smoothing)
+            entropy = tf.reduce_sum(examples) / self.global_batch_size
+            decay = self.config.weight_decay * losses.weight_decay(variables) / shares
+            loss = entropy + decay
+        gradients = tape.gradient(loss, [v.value for v in variables])
         accuracies = self._accuracies(batch["label"], logits)
-        return tf.stack([loss, entropy, decay, *accuracies, norm / replicas])
+        return tf.stack([loss, entropy, decay, *accuracies]), gradients
 
     def _apply(self, gradients, variables):
         """Updates this replica's copy of the weights from the summed gradients.
@@ -73,15 +110,18 @@ class TrainStep:
         """
         rate = self.optimizer.learning_rate
         for gradient, variable in zip(gradients, variables, strict=True):
-            self.optimizer.update_step(gradient, variable, rate)
+            own = rate * self.rate_factors[variable.path] if self.rate_factors else rate
+            self.optimizer.update_step(gradient, variable, own)
         self.optimizer.iterations.assign_add(1)
 
-    def _layer_context(self, context) -> StepContext:
+    def _layer_context(self, context, part) -> StepContext:
+        """Random draws of their own for each part of the batch of each replica in each step."""
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         step = tf.cast(self.optimizer.iterations.value, tf.int64)
+        number = step * context.num_replicas_in_sync + replica
         return StepContext(
             seed=self.config.seed,
-            counter=step * context.num_replicas_in_sync + replica,
+            counter=number * self.config.grad_accum_steps + tf.cast(part, tf.int64),
             batch_norm_replicas=self.batch_norm_replicas,
         )
 

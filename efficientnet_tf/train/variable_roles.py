@@ -17,6 +17,6 @@ def is_moving_statistic(variable: keras.Variable) -> bool:
     return variable.path.rpartition("/")[2] in ("moving_mean", "moving_variance")
 
 
-def is_scaled_by_lars(variable: keras.Variable) -> bool:
-    """Whether LARS scales its rate and decays it: all but batch norm's and biases."""
+def is_kernel(variable: keras.Variable) -> bool:
+    """Whether it is neither batch norm's nor a bias: LARS scales its rate, AdamW decays it."""
     return not is_batch_norm(variable) and "bias" not in variable.path

@@ -19,7 +19,12 @@ from efficientnet_tf.weights.assignment import (
 )
 from efficientnet_tf.weights.formats import torch_files
 from efficientnet_tf.weights.formats.keras_files import open_h5, open_keras
-from efficientnet_tf.weights.formats.run_checkpoint import find_run, open_run
+from efficientnet_tf.weights.formats.run_checkpoint import (
+    checkpoint_step,
+    find_run,
+    list_checkpoints,
+    open_run,
+)
 from efficientnet_tf.weights.formats.tf1_checkpoint import TF1Checkpoint, open_tf1
 from efficientnet_tf.weights.opened import OpenedWeights, check_settings, variant_called
 from efficientnet_tf.weights.published import download, table
@@ -128,8 +133,17 @@ def open_weights(
     if path.suffix in torch_files.SUFFIXES:
         return torch_files.open_torch(_existing(path), ema)
     if run := find_run(name):
+        _say_if_not_newest(run, name)
         return open_run(run, ema)
     return open_tf1(name, ema)
+
+
+def _say_if_not_newest(prefix: str, folder: str) -> None:
+    """A line where the best checkpoint of a run is taken and training went on after it."""
+    newest = next(map(checkpoint_step, list_checkpoints(folder)), 0)
+    if checkpoint_step(prefix) < newest:
+        _log.warning("%s: its best checkpoint is taken, step %d of %d", folder,
+                     checkpoint_step(prefix), newest)  # fmt: skip
 
 
 def _open_published(model_name: str, name: str, ema: bool) -> OpenedWeights:

@@ -74,7 +74,7 @@ def test_bad_values_are_one_line(argument, words):
     [
         ("--lr=0.1", "--base_learning_rate"),
         ("--learning_rate=0.1", "--base_learning_rate"),
-        ("--epochs=3", "--train_steps: optimizer steps in total: epochs x training images / batch"),
+        ("--epochs=3", "--train_epochs: the same in epochs, in place of --train_steps"),
         ("--batch_size=3", "--train_batch_size"),
         ("--image_size=3", "--input_image_size"),
         ("--model=b0", "--model_name"),
@@ -90,7 +90,7 @@ def test_words_of_other_programs_name_the_flag_that_is_meant(argument, meant):
 
 def test_unknown_flags_name_the_nearest():
     assert error_of("--train_batch=3").endswith(
-        "did you mean --train_batch_size or --train_steps or --eval_batch_size?"
+        "did you mean --train_batch_size or --train_epochs or --train_steps?"
     )
 
 

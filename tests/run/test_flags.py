@@ -6,12 +6,14 @@ import pytest
 from helpers.command import ROOT
 from helpers.flag_lines import config_of, error_of, parsed
 
+import efficientnet_tf as en
 from efficientnet_tf.config import (
     DataConfig,
     DistributionConfig,
     OptimizerConfig,
     RunConfig,
     TrainConfig,
+    UserError,
 )
 from efficientnet_tf.run import flags
 from efficientnet_tf.run.flag_checks import Choice
@@ -95,6 +97,7 @@ RENAMED = {
 }
 FILLING = [row for row in ALL_FLAGS.values() if row not in WITHOUT_EFFECT + BIGTABLE]
 RECIPES = sorted((ROOT / "flags").glob("*.flags"))
+IMAGENET_RECIPES = [path for path in RECIPES if path.stem.startswith("imagenet")]
 
 
 def name_of(row):
@@ -205,18 +208,41 @@ def test_notes_name_what_is_ignored_and_what_is_assumed():
         assert notes(given) == []
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipes_are_runs(path, monkeypatch):
+@pytest.mark.parametrize(
+    "path",
+    [path for path in RECIPES if path.stem.startswith("imagenet")],
+    ids=lambda path: path.stem,
+)
+def test_imagenet_recipes_are_the_papers(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     config = config_of(f"--flagfile={path}")
-    variant = "b0" if path.stem == "quickstart" else path.stem.split("-")[1]
-    assert config.model_name == f"efficientnet-{variant}"
-    if path.stem != "quickstart":
-        epochs = config.train.train_steps * config.data.train_batch_size / 1281167
-        assert epochs == pytest.approx(350, rel=1e-5)
-        assert config.train.train_steps // config.train.steps_per_eval == 35
-        wanted = "randaugment" if "randaugment" in path.stem else "autoaugment"
-        assert config.data.augment_name == wanted
+    assert config.model_name == f"efficientnet-{path.stem.split('-')[1]}"
+    epochs = config.train.train_steps * config.data.train_batch_size / 1281167
+    assert epochs == pytest.approx(350, rel=1e-5)
+    assert config.train.train_steps // config.train.steps_per_eval == 35
+    wanted = "randaugment" if "randaugment" in path.stem else "autoaugment"
+    assert config.data.augment_name == wanted
+
+
+@pytest.mark.parametrize("data", ["folder", "cifar100", "flowers102"])
+def test_fine_tuning_recipes_name_their_data_and_leave_the_network_open(data):
+    config = en.recipe(f"finetune-{data}")
+    assert config.data.dataset in (data, f"oxford_{data}")
+    assert config.model_name is config.train.init_checkpoint is None
+    assert config.optimizer.optimizer == "adamw" and config.train.train_epochs
+
+
+def test_a_recipe_in_python_is_the_command_line():
+    words = ["--flagfile=finetune-folder", "--data_dir=my pictures", "--nofreeze_bn", "--seed=3"]
+    said = {"data_dir": "my pictures", "freeze_bn": False, "seed": 3}
+    assert en.recipe("finetune-folder", **said) == config_of(*words)
+    steps = en.recipe("finetune-folder", train_epochs=None, train_steps=50).train
+    assert steps.train_epochs is None and steps.train_steps == 50
+    for wrong in ({"train_steps": 50}, {"sead": 3}, {"seed": "x"}):
+        with pytest.raises(UserError):
+            en.recipe("finetune-folder", **wrong)
+    with pytest.raises(UserError, match="quickstart"):
+        en.recipe("quick-start")
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,25 @@ def test_lars_scales_by_the_trust_ratio():
     np.testing.assert_allclose(optimize(config, START, GRADIENTS), w, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "momentum", "lars"])
+def test_adamw_is_that_of_keras_without_decay_of_biases_and_batch_norm():
+    results = []
+    for own in (True, False):
+        variables = [
+            keras.Variable(START, name=name) for name in ("kernel", "bias", "batch_normalization")
+        ]
+        optimizer = keras.optimizers.AdamW(Steps(), weight_decay=0.3)
+        optimizer.exclude_from_weight_decay(var_list=variables[1:])
+        if own:
+            config = OptimizerConfig(optimizer="adamw", adamw_weight_decay=0.3)
+            optimizer = build_optimizer(config, Steps())
+        for gradient in GRADIENTS:
+            optimizer.apply([tf.constant(gradient)] * 3, variables)
+        results.append([variable.numpy() for variable in variables])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-6)
+    assert not np.allclose(results[0][0], results[0][1])
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "momentum", "lars", "adamw"])
 def test_optimizers_survive_serialization(name):
     optimizer = build_optimizer(OptimizerConfig(optimizer=name, momentum=0.8), 0.1)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
@@ -106,6 +124,12 @@ def schedule(name):
 )
 def test_schedules_at_exact_steps(name, step, rate):
     assert float(schedule(name)(step)) == pytest.approx(rate, rel=1e-5, abs=1e-6)
+
+
+def test_warm_up_may_be_a_share_of_the_run():
+    config = OptimizerConfig(base_learning_rate=1.0, lr_schedule="constant", lr_warmup_share=0.1)
+    rate = build_schedule(config, batch_size=256, steps_per_epoch=3.4, total_steps=60)
+    assert [round(float(rate(step)), 4) for step in (0, 3, 6, 59)] == [0, 0.5, 1, 1]
 
 
 def test_poly_is_the_originals_word_for_polynomial():

@@ -10,7 +10,7 @@ from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.run.predictor import Predictor
 from efficientnet_tf.run.resolve import resolve
-from efficientnet_tf.run.starting_point import to_evaluate
+from efficientnet_tf.run.starting_point import to_predict
 from efficientnet_tf.train.evaluator import warn_of_unit_range
 from efficientnet_tf.train.progress import Progress
 
@@ -29,7 +29,7 @@ def predict(config: RunConfig) -> None:
     folder = os.path.dirname(output or "") or "."
     if not tf.io.gfile.isdir(folder):
         raise UserError(f"--output_json={output}: {folder} is not a folder")
-    weights = to_evaluate(config, tf.distribute.get_strategy()).weights
+    weights = to_predict(config)
     network, config = resolve(config, weights)
     paths = _pictures(config.arguments)
     predictor = Predictor(network, weights, config.data.eval_batch_size)

@@ -23,6 +23,7 @@ from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.opened import OpenedWeights
 
 NETWORK_FILE, LABELS_FILE = "model_params.txt", "labels.json"
+BEST_FILE = "archive/best.json"
 
 _NAME = re.compile(r"ckpt-(\d+)")
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -49,14 +50,26 @@ def find_run(path: str) -> str | None:
     """The checkpoint of a run that `path` means, None if it means no run.
 
     Args:
-      path: a run's folder or its `archive/`, for the newest checkpoint; or a prefix, or an `.index`
-        file.
+      path: a run's folder, for its best checkpoint, or the newest where none has been archived; or
+        its `archive/`, a prefix, or an `.index` file.
     """
     if prefixes := list_checkpoints(path):
-        return prefixes[0]
+        return best_checkpoint(path) or prefixes[0]
     prefix = path.removesuffix(".index")
     is_named = _NAME.fullmatch(prefix.rpartition("/")[2])
     return prefix if is_named and bundle_files(prefix) else None
+
+
+def best_checkpoint(folder: str) -> str | None:
+    """The checkpoint in the `archive/` of a run's folder, None where there is none."""
+    archived = list_checkpoints(f"{folder.rstrip('/')}/archive")
+    path = f"{folder.rstrip('/')}/{BEST_FILE}"
+    if not archived or not tf.io.gfile.exists(path):
+        return None
+    best = parsed(_read(path), path)
+    name = best.get("checkpoint") if isinstance(best, dict) else None
+    # While a better one is being archived there are two.
+    return next((prefix for prefix in archived if prefix.endswith(f"/{name}")), archived[0])
 
 
 def open_run(prefix: str, ema: bool = True) -> OpenedWeights:
