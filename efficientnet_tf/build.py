@@ -71,8 +71,11 @@ def _build_with_weights(model_name, weights, said, options) -> keras.Model:
 
     opened = open_weights(weights, model_name)
     config = network_for(opened, model_name, said)
+    new_classifier = "num_classes" in said and config.num_classes != opened.classes
+    if not new_classifier:
+        options = {"classifier_activation": opened.classifier_activation, **options}
     model = network.build_network(config, **options)
-    if "num_classes" in said and config.num_classes != opened.classes:
+    if new_classifier:
         report = start_from(model, opened)
         if report.skipped:
             _log.warning(

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 # The networks halve the resolution five times.
 MIN_IMAGE_SIZE = 32
-# The network where neither a flag nor weights name one.
+# The network and the loss where neither a flag nor weights name one.
 DEFAULT_MODEL = "efficientnet-b0"
+DEFAULT_LOSS = "softmax"
 
 
 class UserError(ValueError):
@@ -126,12 +127,14 @@ class DataConfig:
     """What the network is fed.
 
     Attributes:
-      dataset: `tfrecord`, `folder`, `digits`, `synthetic`, or the name of a tfds builder. None is
-        `tfrecord` where there is a `data_dir`, else `synthetic`, as in the original.
+      dataset: `tfrecord`, `folder`, `csv`, `digits`, `synthetic`, or the name of a tfds builder.
+        None is `tfrecord` where there is a `data_dir`, else `synthetic`, as in the original.
       data_dir: where it lies; None for embedded data.
       image_size: side in pixels of the square image the network sees, at least 32. None for the
         network's own: see `for_network`.
       resize_method: `bicubic` or `bilinear`, TF1's legacy kernels. None for the network's own.
+      multi_label: a picture in several class folders of `folder` has several labels. A run with
+        `sigmoid` or `focal` loss sets it.
       num_classes: width of the classifier, None for the data's own. One more class than the data
         has means that label 0 is the background.
       train_batch_size, eval_batch_size: examples per step over all replicas.
@@ -151,6 +154,7 @@ class DataConfig:
     data_dir: str | None = None
     image_size: int | None = None
     resize_method: str | None = None
+    multi_label: bool = False
     num_classes: int | None = None
     train_batch_size: int = 2048
     eval_batch_size: int = 64
@@ -236,8 +240,13 @@ class TrainConfig:
       iterations_per_loop: steps inside one call of the device.
       log_step_count_steps: steps between two points in TensorBoard.
       keep_checkpoint_max: newest checkpoints kept.
-      archive_ckpt: copy the best checkpoint by top-1 to `archive/`.
+      archive_ckpt: copy the best checkpoint to `archive/`: by top-1, with several labels by mean
+        average precision.
       init_checkpoint: what to start from or evaluate: a run, a file of weights, a published set.
+      loss: `softmax` (one class an image), `sigmoid` (any number of labels an image) or `focal`
+        (`sigmoid` that dwells on what is hard); see `train.losses`. None for that of the weights
+        that go on or are evaluated, else `softmax`.
+      class_weights: `balanced`, or a JSON or CSV file of a weight for each class; None for none.
       label_smoothing: share of the target spread over all classes, 0..1.
       weight_decay: L2 coefficient over every trainable variable outside batch norm.
       moving_average_decay: EMA decay; 0 switches the average off.
@@ -259,6 +268,8 @@ class TrainConfig:
     keep_checkpoint_max: int = 5
     archive_ckpt: bool = True
     init_checkpoint: str | None = None
+    loss: str | None = None
+    class_weights: str | None = None
     label_smoothing: float = 0.1
     weight_decay: float = 1e-5
     moving_average_decay: float = 0.9999

@@ -24,12 +24,12 @@ BAD_EXAMPLE = "efficientnet_tf: bad example"
 
 
 class Loaded(NamedTuple):
-    """A picture and its label, if `ok`; else one black pixel and label 0.
+    """A picture and its label, if `ok`; else one black pixel and a label of 0.
 
     Attributes:
       ok: bool scalar.
       image: the crop, `[height, width, 3]`, uint8 or the source's own dtype.
-      label: int32 scalar, class of the network.
+      label: int32 scalar, class of the network, or float32 [num_classes] of multi-label data.
     """
 
     ok: tf.Tensor
@@ -48,6 +48,7 @@ class ExampleLoader:
       first_label: the data's own number of class 0, for messages.
       background: what is added to a label of the data to give the class of the network.
       num_classes: of the network.
+      is_multi_label: labels are vectors, each number 0..1.
     """
 
     read: Callable[..., Picture]
@@ -57,6 +58,13 @@ class ExampleLoader:
     first_label: int = 0
     background: int = 0
     num_classes: int = 1
+    is_multi_label: bool = False
+
+    def uniform_label(self, value: int) -> tf.Tensor:
+        """A label in this split's form that is `value` all over."""
+        if self.is_multi_label:
+            return tf.fill([self.num_classes], float(value))
+        return tf.constant(value)
 
     def load(self, raw, choose_box: Callable[[tf.Tensor], tf.Tensor]) -> Loaded:
         """One example, cropped to the box that `choose_box` picks from the picture's shape."""
@@ -66,7 +74,8 @@ class ExampleLoader:
             encoded, label = self.read(raw)
             ok, image = try_decode(encoded, choose_box)
         ok &= self._in_range(label)
-        return Loaded(ok, image, tf.where(ok, label + self.background, 0))
+        label = tf.where(ok, label + self.background, self.uniform_label(0))
+        return Loaded(ok, image, label)
 
     def finish(self, example: dict, ok: tf.Tensor, raw, epoch: tf.Tensor | int = 0) -> dict:
         """The example that was made of what `load` returned; fails unless `ok`.
@@ -90,7 +99,7 @@ class ExampleLoader:
         """Name and reason of a bad example, string scalars."""
         if not self.is_encoded:
             return self.name(raw), self._label_problem(self.read(raw).label)
-        nothing = Picture(tf.constant(""), tf.constant(0))
+        nothing = Picture(tf.constant(""), self.uniform_label(0))
         readable, (encoded, label) = attempt(self.read, raw, nothing)
         reason = tf.case(
             [
@@ -108,12 +117,16 @@ class ExampleLoader:
             encoded, label = self.read(raw)
             return decode_and_crop(encoded, choose_box), label
 
-        return attempt(decode, raw, (BLACK_PIXEL, 0))
+        return attempt(decode, raw, (BLACK_PIXEL, self.uniform_label(0)))
 
     def _in_range(self, label):
+        if self.is_multi_label:
+            return tf.reduce_all((label >= 0) & (label <= 1))
         return (label >= -self.background) & (label < self.num_classes - self.background)
 
     def _label_problem(self, label):
+        if self.is_multi_label:
+            return tf.constant("has a label outside 0..1")
         lowest = self.first_label - self.background
         allowed = f", outside {lowest}..{lowest + self.num_classes - 1}"
         return tf.strings.join(["has label ", _text(label + self.first_label), allowed])
@@ -139,6 +152,7 @@ def _loader(source, config, read, name):
         first_label=source.first_label,
         background=source.background(num_classes),
         num_classes=num_classes,
+        is_multi_label=source.is_multi_label,
     )
 
 

@@ -31,8 +31,9 @@ def training_example(
 
     Returns:
       A function from `{"raw", "epoch", "index"}` to `{"image": float32 [S, S, 3] in 0..255,
-      "label": float32 one-hot [num_classes]}`, for a batch that will be mixed also `"seed": int32
-      [2]`, and what the loader adds. Its draws depend on (seed, epoch, index) alone.
+      "label": float32 [num_classes]}`, one-hot but for multi-label data, for a batch that will be
+      mixed also `"seed": int32 [2]`, and what the loader adds. Its draws depend on (seed, epoch,
+      index) alone.
     """
 
     def make(element):
@@ -46,7 +47,9 @@ def training_example(
             image = _apply(augment, image, augment_seed)
         if config.random_erasing:
             image = random_erasing(image, config.random_erasing, erasing_seed)
-        example = {"image": image, "label": tf.one_hot(label, loader.num_classes)}
+        if not loader.is_multi_label:
+            label = tf.one_hot(label, loader.num_classes)
+        example = {"image": image, "label": label}
         if is_mixed(config):
             example["seed"] = mixing_seed
         return loader.finish(example, ok, element["raw"], element["epoch"])
@@ -58,8 +61,9 @@ def evaluation_example(loader: ExampleLoader, config: DataConfig) -> Callable[..
     """Load, crop the centre, resize: element of the evaluation stream to evaluation example.
 
     Returns:
-      A function from a raw element to `{"image": float32 [S, S, 3], "label": int32 scalar}`, and
-      what the loader adds; bicubic resizing leaves the range 0..255.
+      A function from a raw element to `{"image": float32 [S, S, 3], "label": int32 scalar, or
+      float32 [num_classes] of multi-label data}`, and what the loader adds; bicubic resizing leaves
+      the range 0..255.
     """
     box = preprocess.eval_box(config.image_size)
 

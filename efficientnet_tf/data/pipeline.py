@@ -55,8 +55,9 @@ def train_dataset(
         run is not repeated exactly. A `BatchSource` is not augmented.
 
     Returns:
-      Elements `{"image": float32 [batch_size, S, S, 3] in 0..255, "label": float32 one-hot
-      [batch_size, num_classes]}`. Consecutive small batches hold the examples of the large one.
+      Elements `{"image": float32 [batch_size, S, S, 3] in 0..255, "label": float32 [batch_size,
+      num_classes]}`, one-hot but for mixtures and multi-label data. Consecutive small batches hold
+      the examples of the large one.
 
     Raises:
       UserError: the source has no training split or cannot be used with a tf.data service, `config`
@@ -102,8 +103,9 @@ def eval_dataset(
       host_index, host_count: which host this is, of how many that share the examples.
 
     Returns:
-      Elements `{"image": float32 [batch_size, S, S, 3], "label": int32 [batch_size]}`; padding has
-      label -1 and a black image, so that every worker can run the same number of full steps.
+      Elements `{"image": float32 [batch_size, S, S, 3], "label": int32 [batch_size]}`, of
+      multi-label data float32 [batch_size, num_classes]; padding has label -1 and a black image, so
+      that every worker can run the same number of full steps.
 
     Raises:
       UserError: the source has no evaluation split, or `config` does not say the image size.
@@ -117,7 +119,7 @@ def eval_dataset(
     examples = stream.map(evaluation_example(loader, config), tf.data.AUTOTUNE)
     padding = {
         "image": tf.zeros([config.image_size, config.image_size, 3]),
-        "label": tf.constant(PADDING_LABEL),
+        "label": loader.uniform_label(PADDING_LABEL),
     }
     if loader.tolerant:
         padding |= marks(True, epoch=1)  # the end of epoch 0, when its bad examples are counted

@@ -16,6 +16,7 @@ from efficientnet_tf.run.training import Training
 from efficientnet_tf.train.agreement import chief_value
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.evaluator import Evaluation, Evaluator
+from efficientnet_tf.train.multi_label import MultiLabelEvaluation
 from efficientnet_tf.weights.formats.run_checkpoint import (
     checkpoint_step,
     list_checkpoints,
@@ -96,33 +97,25 @@ def _evaluate_now(session: Session, evaluator: Evaluator, step: int, ema) -> dic
     return _record(session, step, "ema" if ema else "raw", evaluation, is_own=True)
 
 
-def _record(session: Session, step: int, kind: str, evaluation: Evaluation, is_own: bool) -> dict:
+def _record(
+    session: Session,
+    step: int,
+    kind: str,
+    evaluation: Evaluation | MultiLabelEvaluation,
+    is_own: bool,
+) -> dict:
     """Keeps and prints an evaluation; returns it as the JSON object of `eval.jsonl`."""
     result = {"step": step, **dataclasses.asdict(evaluation), "weights": kind}
     del result["images_per_second"]
     is_best = False
     if session.is_chief and session.folder:
         append_result(session.folder, result)
-        _summarise(session, step, evaluation)
+        part = "-".join(filter(None, ("eval", session.config.train.eval_name)))
+        session.summaries.scalars(part, step, evaluation.curves())
+        session.summaries.flush()
         is_best = is_own and _archive(session, step, result)
-    session.say(
-        f"step {step}: top-1 {evaluation.top_1_accuracy:.2%}, top-5 "
-        f"{evaluation.top_5_accuracy:.2%} of {evaluation.num_images} images, loss "
-        f"{evaluation.loss:.4f} ({kind} weights){', best so far' * is_best}"
-    )
+    session.say(f"step {step}: {evaluation} ({kind} weights){', best so far' * is_best}")
     return result
-
-
-def _summarise(session: Session, step: int, evaluation: Evaluation) -> None:
-    part = "-".join(filter(None, ("eval", session.config.train.eval_name)))
-    scalars = {
-        "accuracy/top_1": evaluation.top_1_accuracy,
-        "accuracy/top_5": evaluation.top_5_accuracy,
-        "loss/cross_entropy": evaluation.loss,
-        "run/images_per_second": evaluation.images_per_second,
-    }
-    session.summaries.scalars(part, step, scalars)
-    session.summaries.flush()
 
 
 def _archive(session: Session, step: int, result: dict) -> bool:

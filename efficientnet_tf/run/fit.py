@@ -30,7 +30,8 @@ class Fit:
         those of the run's best evaluation, or the last ones where no checkpoint was archived; the
         averaged ones if the run keeps an average.
       evaluations: what this call added to `eval.jsonl`, in order: `step`, `top_1_accuracy`,
-        `top_5_accuracy`, `loss`, `num_images` and `weights`, `ema` or `raw`.
+        `top_5_accuracy`, `loss`, `num_images` and `weights`, `ema` or `raw`. Of multi-label data
+        `mean_average_precision`, `label_accuracy` and `subset_accuracy` in place of top-1 and -5.
       model_dir: the run's folder, with its checkpoints and TensorBoard's curves.
       label_names: one per class of the data, or None.
       is_chief: whether this process, of several workers, wrote the files.
@@ -65,7 +66,8 @@ def fit(
       config: the run; every field has a default.
       train_data: in place of `config.data.dataset`: a `Source`, or a finite `tf.data.Dataset` of
         `(image, label)`, not batched: images uint8 or float32 [H, W, 3] in 0..255, or encoded
-        pictures; labels int, 0-based. It needs `config.data.num_classes`.
+        pictures; labels int, 0-based, or vectors of ones and zeros for the losses of several
+        labels. It needs `config.data.num_classes`.
       eval_data: the same to evaluate on, where `train_data` is a `tf.data.Dataset`.
       augment: in place of `config.data.augment_name`: from an image, uint8 [S, S, 3], and a seed,
         int32 [2], to an image. A function of TensorFlow.

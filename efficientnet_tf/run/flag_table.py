@@ -122,7 +122,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday(
             "dataset",
             "data",
-            "tfrecord, folder, digits, synthetic, or the name of a tfds builder",
+            "tfrecord, folder, csv, digits, synthetic, or the name of a tfds builder",
             unset="tfrecord with --data_dir, else synthetic",
         ),
         everyday("data_dir", "data", "folder of the data set"),
@@ -197,6 +197,19 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "train",
             "parts in which a replica computes its batch, to save memory",
             count,
+        ),
+        everyday(
+            "loss",
+            "train",
+            "objective; sigmoid and focal are for any number of labels an image",
+            choice("softmax", "sigmoid", "focal"),
+            unset="the run's own, else softmax",
+        ),
+        everyday(
+            "class_weights",
+            "train",
+            "balanced, or a JSON or CSV file of each class's weight in the loss",
+            unset="none",
         ),
         Flag("label_smoothing", "train", "share of each label spread over all classes", fraction),
         Flag(
@@ -309,7 +322,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         ),
         everyday("export_dir", "run", "write a SavedModel of the averaged weights here at the end"),
         everyday("output_json", "run", "--mode=predict: write the predictions here"),
-        Flag("archive_ckpt", "train", "copy the best checkpoint by top-1 to <model_dir>/archive"),
+        Flag("archive_ckpt", "train", "copy the best checkpoint to <model_dir>/archive"),
         Flag("keep_checkpoint_max", "train", "newest checkpoints kept", count),
         Flag("log_step_count_steps", "train", "steps between points in TensorBoard", count),
         Flag("skip_host_call", "train", "write no TensorBoard summaries"),

@@ -9,6 +9,7 @@ import tensorflow as tf
 from efficientnet_tf.config import ModelConfig, UserError
 from efficientnet_tf.weights.formats.run_checkpoint import (
     LABELS_FILE,
+    LOSS_FILE,
     NETWORK_FILE,
     list_checkpoints,
     read_description,
@@ -48,8 +49,8 @@ class RunFolder:
             file.write(text)
         tf.io.gfile.rename(self.file(f"{name}.tmp"), self.file(name), overwrite=True)
 
-    def check(self, network: ModelConfig) -> None:
-        """Refuses a folder that holds the run of another network, or could not be read again.
+    def check(self, network: ModelConfig, loss: str) -> None:
+        """Refuses a folder that holds another network's run, or could not be read again.
 
         Raises:
           UserError: with what differs; nothing has been written.
@@ -62,8 +63,9 @@ class RunFolder:
                     f"--model_dir={self.path} holds checkpoints of another program; use another"
                 )
             return
-        for name, now in vars(network).items():
-            was = getattr(found.network, name)
+        settings = {**vars(found.network), "loss": found.loss}
+        for name, now in {**vars(network), "loss": loss}.items():
+            was = settings[name]
             if name not in _FREE and was != now:
                 was, now = ("…" if name == "blocks" else json.dumps(v) for v in (was, now))
                 raise UserError(
@@ -72,14 +74,20 @@ class RunFolder:
                 )
 
     def claim(
-        self, network: ModelConfig, flags_text: str, label_names: Sequence[str] | None, order: int
+        self,
+        network: ModelConfig,
+        loss: str,
+        flags_text: str,
+        label_names: Sequence[str] | None,
+        order: int,
     ) -> None:
-        """Writes down what this run is: the network, the flags, the classes, the order of data.
+        """Writes down what this run is: network, loss, flags, classes, the order of the data.
 
         Args:
           order: the version of the rule that shuffles the training data; see `data_order`.
         """
         self.write_text(NETWORK_FILE, json.dumps(dataclasses.asdict(network), indent=1) + "\n")
+        self.write_text(LOSS_FILE, f"{loss}\n")
         self.write_text("flags.txt", flags_text)
         self.write_text(_ORDER_FILE, f"{order}\n")
         if label_names:

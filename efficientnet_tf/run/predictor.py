@@ -30,7 +30,10 @@ class Predictor:
     def __init__(self, network: ModelConfig, weights: OpenedWeights, batch_size: int):
         self.network, self._batch_size = network, batch_size
         size = network.input_size
-        self._model: keras.Model = build_network(network, input_shape=(size, size, 3))
+        activation = weights.classifier_activation
+        self._model: keras.Model = build_network(
+            network, input_shape=(size, size, 3), classifier_activation=activation
+        )
         load_opened(self._model, weights)
         self._names = class_names(network.num_classes, weights.label_names)
         # The data's classes are 0, 1, ... whether the network has a background class or not.
@@ -40,8 +43,9 @@ class Predictor:
     def predict(self, paths: Sequence[str]) -> Iterator[dict]:
         """One result for each path, in order: `file`, and `predictions` or `error`.
 
-        `predictions` are the five likeliest classes, best first: `class`, the data's own number (-1
-        for the background), `name` and `probability`.
+        `predictions` are the five likeliest classes and all that are likelier than not, best first:
+        `class`, the data's own number (-1 for the background), `name` and `probability`. Of a run
+        with `sigmoid` or `focal` loss each probability is for itself.
         """
         for start in range(0, len(paths), self._batch_size):
             yield from self._batch(paths[start : start + self._batch_size])
@@ -65,7 +69,8 @@ class Predictor:
         return data.read_picture(path, self.network.input_size, self.network.resize_method)
 
     def _best(self, probabilities) -> list[dict]:
-        best = np.argsort(-probabilities, kind="stable")[:_TOP].tolist()
+        count = max(_TOP, np.count_nonzero(probabilities > 0.5))
+        best = np.argsort(-probabilities, kind="stable")[:count].tolist()
         return [
             {
                 "class": index - self._offset,

@@ -9,6 +9,8 @@ from efficientnet_tf.weights.formats.run_checkpoint import BEST_FILE
 from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
 
 _RESULTS = "eval.jsonl"
+# What evaluations are compared by: a result has one of these.
+_SCORES = ("top_1_accuracy", "mean_average_precision")
 
 
 def results_by_step(folder: RunFolder) -> dict[int, dict]:
@@ -19,8 +21,8 @@ def results_by_step(folder: RunFolder) -> dict[int, dict]:
 
 
 def evaluations_since_best(folder: RunFolder) -> int:
-    """How many evaluations there were after the one with the best top-1."""
-    scores = [result["top_1_accuracy"] for result in results_by_step(folder).values()]
+    """How many evaluations there were after the best one."""
+    scores = [score(result) for result in results_by_step(folder).values()]
     return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
@@ -31,15 +33,20 @@ def append_result(folder: RunFolder, result: dict) -> None:
         file.write(json.dumps(result) + "\n")
 
 
+def score(result: dict) -> float:
+    """How good an evaluation is: mean average precision of several labels, top-1 of one."""
+    return next(result[name] for name in _SCORES if name in result)
+
+
 def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
-    """Copies a checkpoint to `archive/` if its top-1 is the best so far; whether it was.
+    """Copies a checkpoint to `archive/` if its score is the best so far; whether it was.
 
     The new files are complete before `archive/best.json` points at them, and only then the ones
     before are deleted.
     """
     text = folder.read_text(BEST_FILE)
     best = json.loads(text) if text else None
-    if best and best["top_1_accuracy"] >= result["top_1_accuracy"]:
+    if best and score(best) >= score(result):
         return False
     tf.io.gfile.makedirs(folder.file("archive"))
     name = prefix.rsplit("/", 1)[-1]

@@ -13,10 +13,11 @@ from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig
 from efficientnet_tf.data import Source
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.folder import RunFolder
-from efficientnet_tf.run.resolve import resolve
+from efficientnet_tf.run.resolve import resolve, with_loss
 from efficientnet_tf.run.starting_point import StartingPoint, in_folder, to_evaluate, to_train
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.evaluator import Evaluator
+from efficientnet_tf.train.multi_label import MultiLabelEvaluator
 from efficientnet_tf.train.summaries import Summaries
 
 
@@ -94,13 +95,15 @@ class Session:
 
     def evaluator(self) -> Evaluator:
         """An evaluator of the model on the evaluation split."""
-        return Evaluator(
+        evaluator = MultiLabelEvaluator if self.source.is_multi_label else Evaluator
+        return evaluator(
             self.strategy,
             self.model,
             self.distributed(data.eval_dataset, self.share("eval_batch_size")),
             self.config.data.eval_batch_size,
             self.source.num_eval_images,
             verbose=self.verbose,
+            loss=self.config.train.loss,
         )
 
 
@@ -122,16 +125,15 @@ def open_session(
     for flag in ("train_batch_size", "eval_batch_size"):
         distribute.per_replica_batch(strategy, getattr(config.data, flag), flag)
     start = to_train(config) if training else to_evaluate(config, strategy)
+    new_classifier = training and not start.is_own
+    config = with_loss(config, start.weights, new_classifier=new_classifier)
     source = source or data.open_source(config.data if training else _to_evaluate_on(config))
     network, config = resolve(
-        in_folder(config, start.model_dir),
-        start.weights,
-        source,
-        new_classifier=training and not start.is_own,
+        in_folder(config, start.model_dir), start.weights, source, new_classifier=new_classifier
     )
     folder = RunFolder(config.train.model_dir) if config.train.model_dir else None
     if folder:
-        folder.check(network)
+        folder.check(network, config.train.loss)
     is_chief = distribute.is_chief(strategy)
     writes = bool(folder) and is_chief and not config.train.skip_host_call
     return Session(

@@ -1,12 +1,15 @@
 """Training: what it needs beside a session, made ready to go on from where the run stands."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from efficientnet_tf import data
 from efficientnet_tf.arch.scaling import stage_sizes
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
+from efficientnet_tf.run.class_weights import class_weights, in_words
 from efficientnet_tf.run.picture import captioned_grid
 from efficientnet_tf.run.session import Session, explained, open_session
 from efficientnet_tf.train import distribute
@@ -89,6 +92,7 @@ def prepare_training(
         _announce(session, start, report)
         session.folder.claim(
             session.network,
+            config.train.loss,
             config.flags_text,
             session.source.label_names,
             _order_version(session.source),
@@ -162,8 +166,20 @@ def _build_step(session: Session):
         norm_group,
         config.optimizer.gradient_clip_norm,
         rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
+        _class_weights(session),
     )
     return step, schedule, report
+
+
+def _class_weights(session: Session) -> np.ndarray | None:
+    train = session.config.train
+    if not train.class_weights:
+        return None
+    weights = class_weights(
+        train.class_weights, train.loss, session.source, session.network.num_classes
+    )
+    session.say(in_words(weights, session.source))
+    return weights
 
 
 def _trainer(session, train_step, schedule, saver, start, augment) -> Trainer:
@@ -218,8 +234,13 @@ def _show_beginning(session: Session, start: int, augment) -> None:
         )
         batch = next(batches.as_numpy_iterator())
     names = session.source.label_names
-    classes = batch["label"].argmax(-1)
-    offset = batch["label"].shape[-1] - len(names) if names else 0
-    captions = [names[c - offset] if names and c >= offset else str(c) for c in classes]
-    grid = captioned_grid(batch["image"], captions)
+    grid = captioned_grid(batch["image"], [_caption(label, names) for label in batch["label"]])
     session.summaries.image("first_batch", grid, start)
+
+
+def _caption(label: np.ndarray, names: Sequence[str] | None) -> str:
+    """The names of the classes of an image, of a mixture the one it has most of."""
+    names = names or []
+    unnamed = len(label) - len(names)  # a background, or all
+    names = [*map(str, range(unnamed)), *names]
+    return ", ".join(names[c] for c in np.flatnonzero((label == label.max()) & (label > 0)))

@@ -8,7 +8,12 @@ import keras  # noqa: F401  Loading Keras registers this room's classes: not ami
 
 from efficientnet_tf.train.ema import ExponentialMovingAverage, ema_decay
 from efficientnet_tf.train.ema_callback import EMACallback
-from efficientnet_tf.train.losses import cross_entropy, weight_decay
+from efficientnet_tf.train.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    focal_cross_entropy,
+    weight_decay,
+)
 from efficientnet_tf.train.optimizer import LARS, AdamW, Momentum, RMSprop, build_optimizer
 from efficientnet_tf.train.schedule import Constant, Warmup, build_schedule
 
@@ -21,9 +26,11 @@ __all__ = [
     "Momentum",
     "RMSprop",
     "Warmup",
+    "binary_cross_entropy",
     "build_optimizer",
     "build_schedule",
     "cross_entropy",
     "ema_decay",
+    "focal_cross_entropy",
     "weight_decay",
 ]

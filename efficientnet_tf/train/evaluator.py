@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.config import DEFAULT_LOSS
 from efficientnet_tf.train.accuracy import top_k_hits
 from efficientnet_tf.train.agreement import chief_value
+from efficientnet_tf.train.losses import OBJECTIVES
 from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.train.replica_sums import ReplicaSums
 
 _STEPS_PER_CALL = 32
-# `above_one` counts the images that have a value above 1.
-_SUMS = ("loss", "top_1", "top_5", "images", "above_one")
+# Counted of every evaluation; `above_one` are the images that have a value above 1.
+_COUNTS = ("images", "above_one")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Evaluation:
 
     Attributes:
       top_1_accuracy, top_5_accuracy: 0..1.
-      loss: mean cross-entropy against the true classes, without smoothing or weight decay.
+      loss: mean of the training's loss, without smoothing, class weights and weight decay.
       num_images: how many were counted.
       images_per_second: the input pipeline included.
     """
@@ -34,6 +36,21 @@ class Evaluation:
     loss: float
     num_images: int
     images_per_second: float
+
+    def __str__(self) -> str:
+        return (
+            f"top-1 {self.top_1_accuracy:.2%}, top-5 {self.top_5_accuracy:.2%} of "
+            f"{self.num_images} images, loss {self.loss:.4f}"
+        )
+
+    def curves(self) -> dict[str, float]:
+        """Values by TensorBoard's tag."""
+        return {
+            "accuracy/top_1": self.top_1_accuracy,
+            "accuracy/top_5": self.top_5_accuracy,
+            "loss/cross_entropy": self.loss,
+            "run/images_per_second": self.images_per_second,
+        }
 
 
 def warn_of_unit_range() -> None:
@@ -57,7 +74,10 @@ class Evaluator:
       batch_size: examples per step over all replicas.
       num_images: None if unknown; the chief's number counts.
       verbose: whether to show progress.
+      loss: the objective by its name in `losses.OBJECTIVES`.
     """
+
+    _MEASURES = ("loss", "top_1", "top_5")
 
     def __init__(
         self,
@@ -67,15 +87,22 @@ class Evaluator:
         batch_size: int,
         num_images: int | None = None,
         verbose: bool = True,
+        loss: str = DEFAULT_LOSS,
     ):
         self.strategy, self.model, self.dataset = strategy, model, dataset
         self.batch_size, self.verbose = batch_size, verbose
         self.num_images = chief_value(strategy, num_images or 0) or None
         self._warned = False
-        self._sums = ReplicaSums(strategy, _SUMS)
+        self.objective = OBJECTIVES[loss]
+        self._sums = ReplicaSums(strategy, (*self._MEASURES, *_COUNTS))
 
     def evaluate(self) -> Evaluation:
-        """One pass over the data.
+        """One pass over the data."""
+        means, seen, rate = self._pass()
+        return Evaluation(means["top_1"], means["top_5"], means["loss"], seen, rate)
+
+    def _pass(self) -> tuple[dict[str, float], int, float]:
+        """Means of the measures over all images, how many these are, and how many a second.
 
         The number of steps follows from the sums over all replicas, so it is the same in every
         worker.
@@ -83,7 +110,7 @@ class Evaluator:
         iterator, started = iter(self.dataset), time.perf_counter()
         progress = Progress("evaluation", self.num_images, unit="image", enabled=self.verbose)
         self._sums.reset()
-        sums = dict.fromkeys(_SUMS, 0.0)
+        sums = dict.fromkeys(self._sums.names, 0.0)
         seen, added, steps = 0, None, self._next_steps(0, full=True)
         while added != 0 and not (self.num_images and seen >= self.num_images):
             self._run(iterator, tf.constant(steps))
@@ -95,8 +122,8 @@ class Evaluator:
         if seen and not sums["above_one"] and not self._warned:
             warn_of_unit_range()
             self._warned = True
-        loss, top_1, top_5 = (sums[name] / max(seen, 1) for name in ("loss", "top_1", "top_5"))
-        return Evaluation(top_1, top_5, loss, seen, seen / (time.perf_counter() - started))
+        means = {name: sums[name] / max(seen, 1) for name in self._MEASURES}
+        return means, seen, seen / (time.perf_counter() - started)
 
     def _next_steps(self, seen, full):
         """Steps of the next call: those that are left.
@@ -114,15 +141,22 @@ class Evaluator:
             self.strategy.run(self._replica_step, args=(next(iterator),))
 
     def _replica_step(self, batch):
-        logits = tf.cast(self.model(batch["image"], training=False), tf.float32)
-        counted = tf.cast(batch["label"] >= 0, tf.float32)
-        labels = tf.maximum(batch["label"], 0)
+        logits, labels = self.model(batch["image"], training=False), batch["label"]
+        is_image = (labels if labels.shape.rank == 1 else labels[:, 0]) >= 0
+        counted = tf.cast(is_image, tf.float32)
         above_one = tf.reduce_max(batch["image"], [1, 2, 3]) > 1.0
         values = {
-            "loss": tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
-            "top_1": top_k_hits(labels, logits, 1),
-            "top_5": top_k_hits(labels, logits, 5),
+            **self._measure(tf.maximum(labels, 0), tf.cast(logits, tf.float32), counted),
             "images": tf.ones_like(counted),
             "above_one": tf.cast(above_one, tf.float32),
         }
-        self._sums.add([tf.reduce_sum(values[name] * counted) for name in _SUMS])
+        self._sums.add([tf.reduce_sum(values[name] * counted) for name in self._sums.names])
+
+    def _measure(self, labels, logits, counted) -> dict[str, tf.Tensor]:
+        """The measures of each example, float32 [N]; `counted` is 0 for padding, else 1."""
+        one_hot = tf.one_hot(labels, logits.shape[-1])
+        return {
+            "loss": self.objective(one_hot, logits, 0.0),
+            "top_1": top_k_hits(labels, logits, 1),
+            "top_5": top_k_hits(labels, logits, 5),
+        }

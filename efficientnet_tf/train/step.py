@@ -1,12 +1,12 @@
 """One optimizer step on one replica; all shapes are static, so that it compiles for TPU."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import keras
 import tensorflow as tf
 
-from efficientnet_tf.config import TrainConfig
+from efficientnet_tf.config import DEFAULT_LOSS, TrainConfig
 from efficientnet_tf.nn.step_context import StepContext, step_context
 from efficientnet_tf.train import losses
 from efficientnet_tf.train.accuracy import top_k_hits
@@ -24,11 +24,12 @@ class TrainStep:
       model: from images to logits [N, classes].
       optimizer: its `iterations` is the global step.
       ema: None for a run without.
-      config: of which a step uses weight decay, label smoothing, accumulation and seed.
+      config: of which a step uses loss, label smoothing, weight decay, accumulation, seed.
       global_batch_size: examples per step over all replicas.
       batch_norm_replicas: how many replicas share batch-norm statistics.
       clip_norm: the largest global norm of the gradients, 0 for any.
       rate_factors: what to multiply the rate of each variable by, by its path; empty for nothing.
+      class_weights: one for each output of the network; None for none.
     """
 
     model: keras.Model
@@ -39,6 +40,7 @@ class TrainStep:
     batch_norm_replicas: int = 1
     clip_norm: float = 0.0
     rate_factors: Mapping[str, float] = field(default_factory=dict)
+    class_weights: Sequence[float] | None = None
 
     def __call__(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """Updates the model from this replica's part of the batch.
@@ -91,10 +93,13 @@ class TrainStep:
         """Of one part of a batch: all measures but the gradient's norm, and the gradients."""
         shares = context.num_replicas_in_sync * self.config.grad_accum_steps
         variables = self.model.trainable_variables
+        objective = losses.OBJECTIVES[self.config.loss or DEFAULT_LOSS]
         with tf.GradientTape() as tape:
             with step_context(self._layer_context(context, part)):
                 logits = self.model(batch["image"], training=True)
-            examples = losses.cross_entropy(batch["label"], logits, self.config.label_smoothing)
+            examples = objective(
+                batch["label"], logits, self.config.label_smoothing, self.class_weights
+            )
             entropy = tf.reduce_sum(examples) / self.global_batch_size
             decay = self.config.weight_decay * losses.weight_decay(variables) / shares
             loss = entropy + decay
@@ -126,9 +131,15 @@ class TrainStep:
         )
 
     def _accuracies(self, labels, logits):
-        """This replica's share of the top-1 and top-5 accuracy."""
+        """This replica's share of the top-1 and top-5 accuracy.
+
+        Of several labels of an image one is to be found; an image without labels is no hit.
+        """
         logits = tf.cast(logits, tf.float32)
-        target = tf.argmax(labels, axis=-1)
+        is_label = (labels == tf.reduce_max(labels, axis=-1, keepdims=True)) & (labels > 0)
+        has_label = tf.cast(tf.reduce_any(is_label, axis=-1), tf.float32)
+        target = tf.argmax(tf.where(is_label, logits, -float("inf")), axis=-1)
         return [
-            tf.reduce_sum(top_k_hits(target, logits, k)) / self.global_batch_size for k in (1, 5)
+            tf.reduce_sum(has_label * top_k_hits(target, logits, k)) / self.global_batch_size
+            for k in (1, 5)
         ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from efficientnet_tf.arch.variants import model_config
-from efficientnet_tf.config import ModelConfig, UserError
+from efficientnet_tf.config import DEFAULT_LOSS, ModelConfig, UserError
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.weights.assignment import collect
 from efficientnet_tf.weights.description import Description
@@ -67,9 +67,13 @@ def convert(
     _check_target(target)
     weights = open_weights(source, model_name, ema, safe_mode)
     config = network_for(weights, model_name, overrides)
-    model = build_network(config, include_top=weights.classes is not None)
+    model = build_network(
+        config,
+        include_top=weights.classes is not None,
+        classifier_activation=weights.classifier_activation,
+    )
     load_opened(model, weights)
-    description = Description(config, weights.label_names, weights.step, weights.kind)
+    description = Description(config, weights.label_names, weights.step, weights.kind, weights.loss)
     write_weights(model, description, target)
     return config
 
@@ -114,7 +118,11 @@ def _lost_in_tf1(description: Description) -> list[str]:
         for name in _UNTOLD_BY_SHAPES
         if getattr(network, name) != getattr(own, name)
     ]
-    return lost + (["the names of the classes"] if description.label_names else [])
+    if description.label_names:
+        lost.append("the names of the classes")
+    if description.loss != DEFAULT_LOSS:
+        lost.append(f"loss={description.loss}")
+    return lost
 
 
 def _replace(target: Path, write: Callable[[Path], None]) -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from efficientnet_tf.config import BlockSpec, ModelConfig, UserError
+from efficientnet_tf.config import DEFAULT_LOSS, BlockSpec, ModelConfig, UserError
 
 KEY = "efficientnet_tf.json"
 
@@ -23,12 +23,14 @@ class Description:
       label_names: one per class of the data, the background not among them; None if unknown.
       step: optimizer steps behind them, 0 if unknown.
       kind: `ema` for moving averages, `raw` for weights as the optimizer left them.
+      loss: what they were trained by, a name of `TrainConfig.loss`.
     """
 
     network: ModelConfig
     label_names: tuple[str, ...] | None = None
     step: int = 0
     kind: str = "raw"
+    loss: str = DEFAULT_LOSS
 
     def to_json(self) -> str:
         """One JSON object; `from_json` reads it."""

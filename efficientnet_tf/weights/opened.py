@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from efficientnet_tf.arch.variants import VARIANTS, model_config
-from efficientnet_tf.config import DEFAULT_MODEL, ModelConfig, UserError
+from efficientnet_tf.config import DEFAULT_LOSS, DEFAULT_MODEL, ModelConfig, UserError
 from efficientnet_tf.weights.assignment import Weights
 from efficientnet_tf.weights.description import Description
 
@@ -32,6 +32,7 @@ class OpenedWeights:
       step: optimizer steps behind them, 0 if unknown.
       kind: `ema` for moving averages, `raw` for others.
       label_names: one per class of the data, the background not among them; None if unknown.
+      loss: what they were trained by, as far as the format tells.
     """
 
     where: str
@@ -43,6 +44,12 @@ class OpenedWeights:
     step: int = 0
     kind: str = "raw"
     label_names: tuple[str, ...] | None = None
+    loss: str = DEFAULT_LOSS
+
+    @property
+    def classifier_activation(self) -> str:
+        """From logits to probabilities: of one class an image, or of each class by itself."""
+        return "softmax" if self.loss == "softmax" else "sigmoid"
 
     @classmethod
     def described(
@@ -65,6 +72,7 @@ class OpenedWeights:
             step=description.step,
             kind=description.kind,
             label_names=description.label_names,
+            loss=description.loss,
         )
 
 

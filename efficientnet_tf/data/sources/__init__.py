@@ -16,6 +16,7 @@ _TFDS = ("tfds", "TFDSSource")
 _SOURCES = {
     "tfrecord": ("tfrecord", "TFRecordSource"),
     "folder": ("folder", "FolderSource"),
+    "csv": ("csv_file", "CSVSource"),
     "digits": ("digits", "DigitsSource"),
     "synthetic": ("synthetic", "SyntheticSource"),
 }

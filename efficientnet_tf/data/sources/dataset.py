@@ -12,7 +12,8 @@ class DatasetSource(StreamSource):
     """`DatasetSource(train, evaluation, num_classes=5)`: finite data sets of `(image, label)`.
 
     An image is an encoded picture, a scalar string, or uint8 or float `[H, W, 3]` in 0..255; a
-    label is an integer scalar, 0..num_classes-1. The pipeline crops, resizes, augments and batches.
+    label is an integer scalar, 0..num_classes-1, or, where pictures have any number of labels, a
+    vector [num_classes] of ones and zeros. The pipeline crops, resizes, augments and batches.
 
     The order of an epoch is the data set's own: shuffle it. A resumed run skips what was already
     seen, and each of several hosts keeps every `host_count`-th element; both are exact if the data
@@ -47,11 +48,14 @@ class DatasetSource(StreamSource):
             raise UserError("DatasetSource: give a data set to train on or one to evaluate")
         if label_names is not None and len(label_names) != num_classes:
             raise UserError(f"DatasetSource: {len(label_names)} names for {num_classes} classes")
-        kinds = {_checked_image(split).dtype == tf.string for split in splits}
+        kinds = {_checked_kind(split, num_classes) for split in splits}
         if len(kinds) > 1:
-            raise UserError("DatasetSource: both splits must be encoded pictures, or neither")
+            raise UserError("DatasetSource: both splits must be encoded pictures, or neither, and "
+                            "have labels of one form")  # fmt: skip
         self.config = DataConfig(dataset=self.name)
-        self.is_encoded = kinds.pop()
+        self.is_encoded, has_vectors = kinds.pop()
+        if has_vectors:
+            self.multi_label_reason = "the labels are vectors"
         self.num_classes = num_classes
         self.label_names = None if label_names is None else list(label_names)
         self._train, self._eval = train, evaluation
@@ -88,7 +92,9 @@ class DatasetSource(StreamSource):
         image = raw["image"]
         if image.dtype not in (tf.string, tf.uint8):
             image = tf.cast(image, tf.float32)
-        return Picture(image, tf.cast(raw["label"], tf.int32))
+        return Picture(
+            image, tf.cast(raw["label"], tf.float32 if self.is_multi_label else tf.int32)
+        )
 
     read_eval = read_train
 
@@ -105,20 +111,21 @@ def _raw(number: tf.Tensor, element: tuple) -> dict:
     return {"number": number, "image": image, "label": label}
 
 
-def _checked_image(dataset: tf.data.Dataset) -> tf.TensorSpec:
-    """What the images of a data set are; its elements must be pairs of an image and a class."""
+def _checked_kind(dataset: tf.data.Dataset, num_classes: int) -> tuple[bool, bool]:
+    """Whether images are encoded, and labels vectors; elements must be pairs of the two."""
     spec = dataset.element_spec
     if isinstance(spec, tuple) and len(spec) == 2:
         image, label = spec
+        is_vector = label.shape.rank == 1 and label.shape.is_compatible_with([num_classes])
         is_class = label.dtype.is_integer and label.shape.is_compatible_with([])
         is_picture = image.dtype == tf.string and image.shape.is_compatible_with([])
         is_pixels = image.dtype == tf.uint8 or image.dtype.is_floating
         is_pixels &= image.shape.is_compatible_with([None, None, 3])
-        if is_class and (is_picture or is_pixels):
-            return image
+        if (is_class or is_vector) and (is_picture or is_pixels):
+            return image.dtype == tf.string, is_vector
     raise UserError(
         "DatasetSource takes unbatched pairs of an image (encoded, or uint8 or float [H, W, 3]) "
-        f"and an integer label, not {spec}"
+        f"and an integer label, or a vector of {num_classes} of them, not {spec}"
     )
 
 

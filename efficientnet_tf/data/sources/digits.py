@@ -36,6 +36,9 @@ class DigitsSource(IndexedSource):
         self._eval = images[order[held_out]], labels[order[held_out]]
         self.train_size, self.eval_size = len(self._train[1]), len(self._eval[1])
 
+    def train_class_counts(self) -> tuple[np.ndarray, int]:
+        return np.bincount(self._train[1]), self.train_size
+
     def read_train(self, raw) -> Picture:
         return _pick(self._train, raw)
 

@@ -1,113 +1,79 @@
 """Pictures in folders named after their class.
 
 Either `train/<class>/…` and `val/<class>/…` (or `validation`, `test`) under `data_dir`, or just
-`<class>/…`. In that case the first fifth of every class is evaluated, its files ordered by the
-SHA-256 of "<class>/<file>", with "<seed>/" in front for a seed other than 0. The split is the same
-on every machine, and another one for another seed: evaluate with the seed of the training.
+`<class>/…`, of which `hold_out` takes a fifth to evaluate.
 
 Classes are the sorted folder names of the training split. `pictures.listing` says which files are
 pictures; one line counts the others.
+
+With `multi_label` a picture that lies in several class folders, under the same file name and with
+the same content, is one picture with several labels.
 """
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.pictures.listing import find_pictures, report_left_out
-from efficientnet_tf.data.sources.source import IndexedSource, Picture
+from efficientnet_tf.data.sources.labelled_files import Labelled, LabelledFiles, hold_out
 
-_EVAL_FOLDERS = ("val", "validation", "test")
-_HELD_OUT_SHARE = 1 / 5
-
-# Class name to the paths of its pictures.
-Classes = dict[str, list[str]]
+EVAL_NAMES = ("val", "validation", "test")
 
 
-class FolderSource(IndexedSource):
-    """Undecoded pictures by path; `use_cache` is left to the operating system's own file cache."""
+class FolderSource(LabelledFiles):
+    """Pictures whose folder is their label."""
 
     name = "folder"
 
     def __init__(self, config: DataConfig):
-        super().__init__(config)
         if not config.data_dir or not tf.io.gfile.isdir(config.data_dir):
             raise UserError(f"--data_dir={config.data_dir} is not a folder of pictures")
         left_out: list[str] = []
-        train, evaluation = _find_splits(config.data_dir, config.seed, left_out)
+        splits = _find_splits(config, left_out)
         report_left_out(left_out)
-        self.label_names = sorted(train or evaluation)
-        self.num_classes = len(self.label_names)
-        unknown = sorted(set(evaluation) - set(self.label_names))
-        if unknown:
-            raise UserError(
-                f"--data_dir={config.data_dir} has pictures of {unknown[0]!r} to evaluate but none "
-                "to train on"
-            )
-        self._train, self._eval = self._flatten(train), self._flatten(evaluation)
-        self.train_size, self.eval_size = len(self._train[0]), len(self._eval[0])
-
-    def _flatten(self, classes: Classes) -> tuple[tf.Tensor, tf.Tensor]:
-        """All paths, string `[n]`, and their classes, int32 `[n]`."""
-        names = [name for name in self.label_names if name in classes]
-        paths = [path for name in names for path in classes[name]]
-        labels = [self.label_names.index(name) for name in names for _ in classes[name]]
-        return tf.constant(paths, tf.string), tf.constant(labels, tf.int32)
-
-    def read_train(self, raw) -> Picture:
-        return Picture(tf.io.read_file(self.name_train(raw)), tf.gather(self._train[1], raw))
-
-    def read_eval(self, raw) -> Picture:
-        return Picture(tf.io.read_file(self.name_eval(raw)), tf.gather(self._eval[1], raw))
-
-    def name_train(self, raw) -> tf.Tensor:
-        return tf.gather(self._train[0], raw)
-
-    def name_eval(self, raw) -> tf.Tensor:
-        return tf.gather(self._eval[0], raw)
+        super().__init__(config, *splits)
 
 
-def _find_splits(data_dir: str, seed: int, left_out: list[str]) -> tuple[Classes, Classes]:
+def _find_splits(config: DataConfig, left_out: list[str]) -> tuple[Labelled, Labelled]:
     """Training and evaluation pictures; {} for a split that is not there.
 
     Files that are not pictures are added to `left_out`.
     """
-    folders = _folders(data_dir)
-    evaluation = next((name for name in _EVAL_FOLDERS if name in folders), None)
+
+    def pictures(*path):
+        found = _list_classes(os.path.join(config.data_dir, *path), left_out)
+        return _merge_copies(found) if config.multi_label else found
+
+    folders = _folders(config.data_dir)
+    evaluation = next((name for name in EVAL_NAMES if name in folders), None)
     if "train" in folders or evaluation:
         return (
-            _list_classes(os.path.join(data_dir, "train"), left_out) if "train" in folders else {},
-            _list_classes(os.path.join(data_dir, evaluation), left_out) if evaluation else {},
+            pictures("train") if "train" in folders else {},
+            pictures(evaluation) if evaluation else {},
         )
-    train, held_out = {}, {}
-    salt = f"{seed}/" if seed else ""
-    for name, files in _list_classes(data_dir, left_out).items():
-        files = sorted(files, key=lambda path, name=name: _digest(f"{salt}{name}", path))
-        count = round(len(files) * _HELD_OUT_SHARE)
-        held_out[name], train[name] = files[:count], files[count:]
-    return train, held_out
+    return hold_out(pictures(), config.seed)
 
 
-def _digest(prefix: str, path: str) -> str:
-    return hashlib.sha256(f"{prefix}/{os.path.basename(path)}".encode()).hexdigest()
-
-
-def _list_classes(folder: str, left_out: list[str]) -> Classes:
+def _list_classes(folder: str, left_out: list[str]) -> dict[str, tuple[str, ...]]:
     names = _folders(folder)
     if not names:
         raise UserError(f"{folder} has no folders of pictures, one for each class")
-    classes = {}
+    pictures: dict[str, tuple[str, ...]] = {}
+    empty = []
     for name in names:
-        classes[name], others = find_pictures(os.path.join(folder, name))
+        found, others = find_pictures(os.path.join(folder, name))
+        pictures |= dict.fromkeys(found, (name,))
         left_out += others
-    empty = [name for name in names if not classes[name]]
+        if not found:
+            empty.append(os.path.join(folder, name))
     if empty:
         raise UserError(
-            f"{len(empty)} class folder(s) without a picture, {os.path.join(folder, empty[0])} for "
-            "one: fill or remove"
+            f"{len(empty)} class folder(s) without a picture, {empty[0]} for one: fill or remove"
         )
-    return classes
+    return pictures
 
 
 def _folders(folder: str) -> list[str]:
@@ -115,3 +81,36 @@ def _folders(folder: str) -> list[str]:
     names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
     visible = [name for name in names if not name.startswith(".")]
     return [name for name in visible if tf.io.gfile.isdir(os.path.join(folder, name))]
+
+
+def _merge_copies(pictures: Labelled) -> Labelled:
+    """The first of equal files with the labels of all; only files of the same name are compared."""
+    groups = [list(pictures)]
+    for key in (os.path.basename, _size, _content):
+        groups = [part for group in groups for part in _parted(group, key)]
+    merged = {
+        group[0]: tuple(sorted({name for path in group for name in pictures[path]}))
+        for group in groups
+    }
+    if several := sum(len(labels) > 1 for labels in merged.values()):
+        tf.print(f"{several} of {len(merged)} pictures lie in several class folders")
+    return dict(sorted(merged.items(), key=lambda item: (item[1], item[0])))
+
+
+def _parted(paths: list[str], key: Callable[[str], object]) -> Iterable[list[str]]:
+    """The paths in groups of equal key, which is not asked for of a path that is alone."""
+    if len(paths) == 1:
+        return [paths]
+    groups: dict[object, list[str]] = {}
+    for path in paths:
+        groups.setdefault(key(path), []).append(path)
+    return groups.values()
+
+
+def _size(path: str) -> int:
+    return tf.io.gfile.stat(path).length
+
+
+def _content(path: str) -> bytes:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return hashlib.sha256(file.read()).digest()

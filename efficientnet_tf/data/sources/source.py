@@ -31,7 +31,8 @@ class Picture(NamedTuple):
 
     Attributes:
       image: scalar string with an encoded picture, or uint8 `[height, width, 3]`.
-      label: int32 scalar class, 0-based; -1 is the background of ImageNet records.
+      label: int32 scalar class, 0-based; -1 is the background of ImageNet records. Of multi-label
+        data float32 [num_classes], 1 for the classes of the picture and 0 for the others.
     """
 
     image: tf.Tensor
@@ -45,11 +46,19 @@ class Source(abc.ABC):
       name: as in `DataConfig.dataset`.
       num_classes: of the data, background not counted; None where the data do not say.
       label_names: one per class, or None.
+      multi_label_reason: None where every picture has one label; of multi-label data a clause that
+        says which picture has not.
     """
 
     name: str
     num_classes: int | None
     label_names: list[str] | None = None
+    multi_label_reason: str | None = None
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether pictures have any number of labels."""
+        return self.multi_label_reason is not None
 
     def background(self, num_classes: int) -> int:
         """How much larger than the data's own a label is in a network of `num_classes`.
@@ -61,6 +70,11 @@ class Source(abc.ABC):
           UserError: any other number of classes.
         """
         extra = num_classes - self.num_classes
+        if self.is_multi_label and extra:
+            raise UserError(
+                f"--num_label_classes={num_classes}: {self.name} has {self.num_classes} classes, "
+                "and without a label a picture is background already"
+            )
         if extra not in (0, 1):
             raise UserError(
                 f"--num_label_classes={num_classes}: {self.name} has {self.num_classes} classes, "
@@ -77,6 +91,13 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def num_eval_images(self) -> int | None:
         """Examples of the evaluation split, None if that cannot be known."""
+
+    def train_class_counts(self) -> tuple[np.ndarray, int] | None:
+        """How many training pictures each class has, int [num_classes], and all pictures.
+
+        None where it would take reading the data.
+        """
+        return None
 
 
 def network_classes(source: Source, config: DataConfig) -> int:

@@ -1,7 +1,8 @@
 """A run of this package as a source of weights: its folder, or one of its checkpoints.
 
-A run's folder holds checkpoints `ckpt-<step>`, `model_params.txt` with the network's fields and
-`labels.json` with the names of the classes. Its `archive/` holds a copy of the best checkpoint.
+A run's folder holds checkpoints `ckpt-<step>`, `model_params.txt` with the network's fields,
+`labels.json` with the names of the classes and `loss.txt` with the name of the loss. Its `archive/`
+holds a copy of the best checkpoint.
 """
 
 import re
@@ -22,7 +23,7 @@ from efficientnet_tf.weights.formats.tensor_bundle import TensorBundle, bundle_f
 from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.opened import OpenedWeights
 
-NETWORK_FILE, LABELS_FILE = "model_params.txt", "labels.json"
+NETWORK_FILE, LABELS_FILE, LOSS_FILE = "model_params.txt", "labels.json", "loss.txt"
 BEST_FILE = "archive/best.json"
 
 _NAME = re.compile(r"ckpt-(\d+)")
@@ -121,10 +122,14 @@ def read_description(folder: str) -> Description | None:
         above = folder.removesuffix("/archive")
         return read_description(above) if above != folder else None
     network = network_from_json(_read(path), path)
-    labels = f"{folder}/{LABELS_FILE}"
-    if not tf.io.gfile.exists(labels):
-        return Description(network)
-    return Description(network, label_names_from(parsed(_read(labels), labels), labels))
+    description = Description(network)
+    labels, loss = f"{folder}/{LABELS_FILE}", f"{folder}/{LOSS_FILE}"
+    if tf.io.gfile.exists(labels):
+        names = label_names_from(parsed(_read(labels), labels), labels)
+        description = replace(description, label_names=names)
+    if tf.io.gfile.exists(loss):
+        description = replace(description, loss=_read(loss).strip())
+    return description
 
 
 def _read(path: str) -> str:
