@@ -198,14 +198,14 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "parts in which a replica computes its batch, to save memory",
             count,
         ),
-        everyday(
+        Flag(
             "loss",
             "train",
             "objective; sigmoid and focal are for any number of labels an image",
             choice("softmax", "sigmoid", "focal"),
             unset="the run's own, else softmax",
         ),
-        everyday(
+        Flag(
             "class_weights",
             "train",
             "balanced, or a JSON or CSV file of each class's weight in the loss",

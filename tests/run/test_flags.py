@@ -76,6 +76,7 @@ WITHOUT_FLAG = {
     "run.optimizer": "its fields have flags",
     "run.train": "its fields have flags",
     "run.distribution": "its fields have flags",
+    "data.multi_label": "follows from --loss",
     "optimizer.decay": "a constant in the original",
     "optimizer.momentum": "a constant in the original",
     "optimizer.epsilon": "a constant in the original",
