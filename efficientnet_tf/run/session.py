@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -17,6 +17,7 @@ from efficientnet_tf.run.resolve import resolve
 from efficientnet_tf.run.starting_point import StartingPoint, in_folder, to_evaluate, to_train
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.evaluator import Evaluator
+from efficientnet_tf.train.observer import Observer
 from efficientnet_tf.train.summaries import Summaries
 
 
@@ -92,8 +93,8 @@ class Session:
 
         return self.strategy.distribute_datasets_from_function(pipeline)
 
-    def evaluator(self) -> Evaluator:
-        """An evaluator of the model on the evaluation split."""
+    def evaluator(self, observers: Sequence[Observer] = ()) -> Evaluator:
+        """An evaluator of the model on the evaluation split, with observers of its batches."""
         return Evaluator(
             self.strategy,
             self.model,
@@ -101,6 +102,7 @@ class Session:
             self.config.data.eval_batch_size,
             self.source.num_eval_images,
             verbose=self.verbose,
+            observers=observers,
         )
 
 

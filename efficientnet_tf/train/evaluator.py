@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from efficientnet_tf.train.accuracy import top_k_hits
 from efficientnet_tf.train.agreement import chief_value
+from efficientnet_tf.train.observer import Observer
 from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.train.replica_sums import ReplicaSums
 
@@ -57,6 +59,7 @@ class Evaluator:
       batch_size: examples per step over all replicas.
       num_images: None if unknown; the chief's number counts.
       verbose: whether to show progress.
+      observers: see every batch too.
     """
 
     def __init__(
@@ -67,9 +70,10 @@ class Evaluator:
         batch_size: int,
         num_images: int | None = None,
         verbose: bool = True,
+        observers: Sequence[Observer] = (),
     ):
         self.strategy, self.model, self.dataset = strategy, model, dataset
-        self.batch_size, self.verbose = batch_size, verbose
+        self.batch_size, self.verbose, self.observers = batch_size, verbose, observers
         self.num_images = chief_value(strategy, num_images or 0) or None
         self._warned = False
         self._sums = ReplicaSums(strategy, _SUMS)
@@ -82,7 +86,8 @@ class Evaluator:
         """
         iterator, started = iter(self.dataset), time.perf_counter()
         progress = Progress("evaluation", self.num_images, unit="image", enabled=self.verbose)
-        self._sums.reset()
+        for watched in (self._sums, *self.observers):
+            watched.reset()
         sums = dict.fromkeys(_SUMS, 0.0)
         seen, added, steps = 0, None, self._next_steps(0, full=True)
         while added != 0 and not (self.num_images and seen >= self.num_images):
@@ -126,3 +131,5 @@ class Evaluator:
             "above_one": tf.cast(above_one, tf.float32),
         }
         self._sums.add([tf.reduce_sum(values[name] * counted) for name in _SUMS])
+        for observer in self.observers:
+            observer.add(batch["image"], labels, logits, counted)
