@@ -309,10 +309,10 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         ),
         everyday("export_dir", "run", "write a SavedModel of the averaged weights here at the end"),
         everyday("output_json", "run", "--mode=predict: write the predictions here"),
-        everyday(
+        Flag(
             "eval_report",
             "run",
-            "--mode=eval: write here the results by class, a confusion matrix, the worst pictures",
+            "--mode=eval: write results by class, confusion matrix and worst pictures here",
         ),
         Flag("archive_ckpt", "train", "copy the best checkpoint by top-1 to <model_dir>/archive"),
         Flag("keep_checkpoint_max", "train", "newest checkpoints kept", count),
