@@ -326,6 +326,7 @@ class RunConfig:
         resize method and number of classes are said in `data`.
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
+      eval_report: folder for a report on what is evaluated; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
       flags_text: the flags as a flagfile, kept beside the results.
     """
@@ -339,5 +340,6 @@ class RunConfig:
     distribution: DistributionConfig = DistributionConfig()
     arguments: tuple[str, ...] = ()
     output_json: str | None = None
+    eval_report: str | None = None
     export_dir: str | None = None
     flags_text: str = ""

@@ -4,7 +4,10 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
+from efficientnet_tf.run.findings import Findings
+from efficientnet_tf.run.insight import Insight
 from efficientnet_tf.run.polling import next_checkpoint
+from efficientnet_tf.run.report import EvaluationReport
 from efficientnet_tf.run.results import (
     append_result,
     archive_if_best,
@@ -15,7 +18,7 @@ from efficientnet_tf.run.session import Session, explained
 from efficientnet_tf.run.training import Training
 from efficientnet_tf.train.agreement import chief_value
 from efficientnet_tf.train.ema import ExponentialMovingAverage
-from efficientnet_tf.train.evaluator import Evaluation, Evaluator
+from efficientnet_tf.train.evaluator import Evaluation
 from efficientnet_tf.train.multi_label import MultiLabelEvaluation
 from efficientnet_tf.weights.formats.run_checkpoint import (
     checkpoint_step,
@@ -31,13 +34,24 @@ def train_and_evaluate(training: Training) -> Iterator[dict]:
 
     An evaluation that is missing where the run stands, because it was stopped before, comes first.
     """
-    session, evaluator = training.session, training.session.evaluator()
+    session = training.session
+    # What nobody would see is not collected.
+    insight = None if session.config.train.skip_host_call else Insight(session)
+    evaluator = session.evaluator(insight.observers if insight else ())
+
+    def evaluate_now(step):
+        with averaged(training.ema), explained(session.source):
+            evaluation = evaluator.evaluate()
+        findings = insight and insight.findings()
+        kind = "ema" if training.ema else "raw"
+        return _record(session, step, kind, evaluation, findings, is_own=True)
+
     if _is_evaluation_missing(training):
-        yield _evaluate_now(session, evaluator, training.start, training.ema)
+        yield evaluate_now(training.start)
     if _stops_early(session):
         return
     for step in training.segments():
-        yield _evaluate_now(session, evaluator, step, training.ema)
+        yield evaluate_now(step)
         if _stops_early(session):
             return
 
@@ -59,18 +73,41 @@ def averaged(ema: ExponentialMovingAverage | None):
     return ema.applied() if ema else contextlib.nullcontext()
 
 
-def evaluate(session: Session) -> Iterator[dict]:
+def evaluate(session: Session, report: EvaluationReport | None = None) -> Iterator[dict]:
     """Evaluates `session.start`, and a run's later checkpoints within `eval_timeout` of each other.
 
-    The last one evaluated is that of `train_steps`, if it comes.
+    The last one evaluated is that of `train_steps`, if it comes. It is the one that stays in the
+    report.
     """
-    evaluator, weights = session.evaluator(), session.start.weights
+    weights = session.start.weights
+    insight = Insight(session, weights.label_names)
+    evaluator = session.evaluator(insight.observers)
     while weights:
         load_opened(session.model, weights)
         with explained(session.source):
             evaluation = evaluator.evaluate()
-        yield _record(session, weights.step, weights.kind, evaluation, session.start.is_own)
-        weights = _next_weights(session, weights) if session.start.is_own else None
+        findings, is_own = insight.findings(), session.start.is_own
+        result = _record(session, weights.step, weights.kind, evaluation, findings, is_own)
+        if lines := findings.worst_classes():
+            session.say(*lines)
+        if report and session.is_chief:
+            report.write({**result, **_what(session, weights)}, findings)
+            session.say(f"report: {report.folder}")
+        yield result
+        weights = _next_weights(session, weights) if is_own else None
+
+
+def _what(session: Session, weights: OpenedWeights) -> dict:
+    """Which weights are evaluated on which data."""
+    config = session.config
+    return {
+        "evaluated": weights.where,
+        "model_name": session.network.name,
+        "image_size": config.data.image_size,
+        "num_classes": session.network.num_classes,
+        "dataset": config.data.source_name,
+        "data_dir": config.data.data_dir,
+    }
 
 
 def _next_weights(session: Session, done: OpenedWeights) -> OpenedWeights | None:
@@ -91,17 +128,12 @@ def _is_evaluation_missing(training: Training) -> bool:
     return bool(chief_value(session.strategy, int(missing)))
 
 
-def _evaluate_now(session: Session, evaluator: Evaluator, step: int, ema) -> dict:
-    with averaged(ema), explained(session.source):
-        evaluation = evaluator.evaluate()
-    return _record(session, step, "ema" if ema else "raw", evaluation, is_own=True)
-
-
 def _record(
     session: Session,
     step: int,
     kind: str,
     evaluation: Evaluation | MultiLabelEvaluation,
+    findings: Findings | None,
     is_own: bool,
 ) -> dict:
     """Keeps and prints an evaluation; returns it as the JSON object of `eval.jsonl`."""
@@ -110,12 +142,24 @@ def _record(
     is_best = False
     if session.is_chief and session.folder:
         append_result(session.folder, result)
-        part = "-".join(filter(None, ("eval", session.config.train.eval_name)))
-        session.summaries.scalars(part, step, evaluation.curves())
-        session.summaries.flush()
+        _summarise(session, step, evaluation, findings)
         is_best = is_own and _archive(session, step, result)
     session.say(f"step {step}: {evaluation} ({kind} weights){', best so far' * is_best}")
     return result
+
+
+def _summarise(
+    session: Session,
+    step: int,
+    evaluation: Evaluation | MultiLabelEvaluation,
+    findings: Findings | None,
+) -> None:
+    part = "-".join(filter(None, ("eval", session.config.train.eval_name)))
+    session.summaries.scalars(part, step, evaluation.curves())
+    pictures = findings.pictures() if findings and session.summaries.enabled else {}
+    for name, picture in pictures.items():
+        session.summaries.image(f"evaluation/{name}", picture, step, part)
+    session.summaries.flush()
 
 
 def _archive(session: Session, step: int, result: dict) -> bool:

@@ -322,6 +322,11 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         ),
         everyday("export_dir", "run", "write a SavedModel of the averaged weights here at the end"),
         everyday("output_json", "run", "--mode=predict: write the predictions here"),
+        Flag(
+            "eval_report",
+            "run",
+            "--mode=eval: write results by class, confusion matrix and worst pictures here",
+        ),
         Flag("archive_ckpt", "train", "copy the best checkpoint to <model_dir>/archive"),
         Flag("keep_checkpoint_max", "train", "newest checkpoints kept", count),
         Flag("log_step_count_steps", "train", "steps between points in TensorBoard", count),

@@ -165,11 +165,13 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
     reads_data = config.mode in ("train_and_eval", "train", "eval")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")
+    if config.eval_report and config.mode != "eval":
+        lines.append("--eval_report has no effect without --mode=eval")
     return lines
 
 
 # What is asked for once and is no part of the run that its flagfile starts again.
-_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json")
+_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json", "eval_report")
 
 
 def flags_text(flag_values: flags.FlagValues = FLAGS) -> str:

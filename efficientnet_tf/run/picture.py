@@ -1,5 +1,6 @@
 """Grids of images with a caption below each, as arrays for TensorBoard or a PNG file."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,14 +18,16 @@ def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 6
     Args:
       images: [N, H, W, 3] in 0..255, any type; what lies outside is clipped. Images smaller than a
         thumbnail are enlarged by a whole factor.
-      captions: N short strings; what does not fit is cut.
+      captions: N short strings of equally many lines; what does not fit is cut.
 
     Returns:
       uint8 [height, width, 3] on white.
     """
     factor = max(1, -(-_SMALLEST_SIDE // images.shape[2]))
     pixels = np.clip(images, 0, 255).astype(np.uint8).repeat(factor, 1).repeat(factor, 2)
-    cell_height = pixels.shape[1] + _CAPTION_HEIGHT + _GAP
+    lines = 1 + max(caption.count("\n") for caption in captions)
+    largest = _FONT_SIZES[min(lines, 2) - 1]  # a smaller one for all, rather than one for each line
+    cell_height = pixels.shape[1] + lines * _CAPTION_HEIGHT + _GAP
     cell_width = pixels.shape[2] + _GAP
     columns = min(columns, len(pixels))
     rows = -(-len(pixels) // columns)
@@ -33,18 +36,30 @@ def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 6
     for index, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
         left, top = index % columns * cell_width, index // columns * cell_height
         canvas.paste(Image.fromarray(image), (left, top))
-        text, font = _fit(caption, pixels.shape[2])
-        draw.text((left + 2, top + pixels.shape[1] + 2), text, "black", font)
+        for line, words in enumerate(caption.split("\n")):
+            text, font = fit_text(words, pixels.shape[2], largest)
+            below = top + pixels.shape[1] + 2 + line * _CAPTION_HEIGHT
+            draw.text((left + 2, below), text, "black", font)
     return np.asarray(canvas)
 
 
-def _fit(caption, width):
-    """The caption in the largest font in which it fits, cut only in the smallest."""
-    for size in _FONT_SIZES:
-        font = ImageFont.load_default(size)
-        if font.getlength(caption) <= width:
-            return caption, font
-    font = ImageFont.load_default(_FONT_SIZES[-1])
-    while font.getlength(caption) > width:
-        caption = caption[:-1]
-    return caption, font
+_font = functools.cache(ImageFont.load_default)
+
+
+def fit_text(
+    text: str, width: int, largest: int = _FONT_SIZES[0]
+) -> tuple[str, ImageFont.FreeTypeFont]:
+    """The text and the largest font in which it fits a width in pixels, cut only in the smallest.
+
+    Args:
+      largest: size of the largest font.
+    """
+    sizes = [size for size in _FONT_SIZES if size <= largest]
+    for size in sizes:
+        font = _font(size)
+        if font.getlength(text) <= width:
+            return text, font
+    font = _font(sizes[-1])
+    while font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…", font

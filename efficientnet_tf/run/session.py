@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -18,6 +18,7 @@ from efficientnet_tf.run.starting_point import StartingPoint, in_folder, to_eval
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.evaluator import Evaluator
 from efficientnet_tf.train.multi_label import MultiLabelEvaluator
+from efficientnet_tf.train.observer import Observer
 from efficientnet_tf.train.summaries import Summaries
 
 
@@ -93,8 +94,8 @@ class Session:
 
         return self.strategy.distribute_datasets_from_function(pipeline)
 
-    def evaluator(self) -> Evaluator:
-        """An evaluator of the model on the evaluation split."""
+    def evaluator(self, observers: Sequence[Observer] = ()) -> Evaluator:
+        """An evaluator of the model on the evaluation split, with observers of its batches."""
         evaluator = MultiLabelEvaluator if self.source.is_multi_label else Evaluator
         return evaluator(
             self.strategy,
@@ -104,6 +105,7 @@ class Session:
             self.source.num_eval_images,
             verbose=self.verbose,
             loss=self.config.train.loss,
+            observers=observers,
         )
 
 

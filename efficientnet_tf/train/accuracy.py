@@ -13,3 +13,16 @@ def top_k_hits(labels: tf.Tensor, logits: tf.Tensor, k: int) -> tf.Tensor:
     """
     hits = keras.ops.in_top_k(labels, logits, k=min(k, logits.shape[-1]))
     return tf.cast(hits, tf.float32)
+
+
+def predicted_classes(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The likeliest class of each example, int32 [N]; the true one if it shares the first place.
+
+    So an example has its own class exactly where `top_k_hits` counts a hit.
+
+    Args:
+      labels: class indices, int32 [N].
+      logits: [N, classes].
+    """
+    likeliest = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    return tf.where(top_k_hits(labels, logits, 1) > 0, labels, likeliest)

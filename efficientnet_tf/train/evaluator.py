@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -12,6 +13,7 @@ from efficientnet_tf.config import DEFAULT_LOSS
 from efficientnet_tf.train.accuracy import top_k_hits
 from efficientnet_tf.train.agreement import chief_value
 from efficientnet_tf.train.losses import OBJECTIVES
+from efficientnet_tf.train.observer import Observer
 from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.train.replica_sums import ReplicaSums
 
@@ -75,6 +77,7 @@ class Evaluator:
       num_images: None if unknown; the chief's number counts.
       verbose: whether to show progress.
       loss: the objective by its name in `losses.OBJECTIVES`.
+      observers: see every batch too.
     """
 
     _MEASURES = ("loss", "top_1", "top_5")
@@ -88,9 +91,10 @@ class Evaluator:
         num_images: int | None = None,
         verbose: bool = True,
         loss: str = DEFAULT_LOSS,
+        observers: Sequence[Observer] = (),
     ):
         self.strategy, self.model, self.dataset = strategy, model, dataset
-        self.batch_size, self.verbose = batch_size, verbose
+        self.batch_size, self.verbose, self.observers = batch_size, verbose, observers
         self.num_images = chief_value(strategy, num_images or 0) or None
         self._warned = False
         self.objective = OBJECTIVES[loss]
@@ -109,7 +113,8 @@ class Evaluator:
         """
         iterator, started = iter(self.dataset), time.perf_counter()
         progress = Progress("evaluation", self.num_images, unit="image", enabled=self.verbose)
-        self._sums.reset()
+        for watched in (self._sums, *self.observers):
+            watched.reset()
         sums = dict.fromkeys(self._sums.names, 0.0)
         seen, added, steps = 0, None, self._next_steps(0, full=True)
         while added != 0 and not (self.num_images and seen >= self.num_images):
@@ -141,16 +146,19 @@ class Evaluator:
             self.strategy.run(self._replica_step, args=(next(iterator),))
 
     def _replica_step(self, batch):
-        logits, labels = self.model(batch["image"], training=False), batch["label"]
-        is_image = (labels if labels.shape.rank == 1 else labels[:, 0]) >= 0
-        counted = tf.cast(is_image, tf.float32)
+        logits = tf.cast(self.model(batch["image"], training=False), tf.float32)
+        first = batch["label"] if batch["label"].shape.rank == 1 else batch["label"][:, 0]
+        counted = tf.cast(first >= 0, tf.float32)
+        labels = tf.maximum(batch["label"], 0)
         above_one = tf.reduce_max(batch["image"], [1, 2, 3]) > 1.0
         values = {
-            **self._measure(tf.maximum(labels, 0), tf.cast(logits, tf.float32), counted),
+            **self._measure(labels, logits, counted),
             "images": tf.ones_like(counted),
             "above_one": tf.cast(above_one, tf.float32),
         }
         self._sums.add([tf.reduce_sum(values[name] * counted) for name in self._sums.names])
+        for observer in self.observers:
+            observer.add(batch["image"], labels, logits, counted)
 
     def _measure(self, labels, logits, counted) -> dict[str, tf.Tensor]:
         """The measures of each example, float32 [N]; `counted` is 0 for padding, else 1."""

@@ -39,9 +39,9 @@ class Summaries:
         with self._writer("train").as_default(0):
             tf.summary.text(name, markdown)
 
-    def image(self, name: str, image, step: int) -> None:
+    def image(self, name: str, image, step: int, part: str = "train") -> None:
         """One picture, uint8 [H, W, 3]."""
-        with self._writer("train").as_default(step):
+        with self._writer(part).as_default(step):
             tf.summary.image(name, image[None])
 
     def flush(self) -> None:

@@ -60,7 +60,10 @@ def test_tensorboard_has_every_curve(run):
         "loss/cross_entropy",
         "run/images_per_second",
     }
-    assert tags["eval"] == shared
+    assert tags["eval"] == shared | {
+        "evaluation/confusion_matrix",
+        "evaluation/worst_pictures",
+    }
     assert tags["train"] == shared | {
         "loss/loss",
         "loss/regularization",
