@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from efficientnet_tf.config import MIN_IMAGE_SIZE, UserError, unknown_name
+from efficientnet_tf.config import MIN_IMAGE_SIZE, UserError, step_range, unknown_name
 
 # Takes the flag's name and value; returns the error to raise, or None.
 Check = Callable[[str, Any], UserError | None]
@@ -59,6 +59,15 @@ def less_than(high: float) -> Check:
     return _rule(lambda value: value < high, f"less than {high:,}")
 
 
+def steps(flag: str, value: str) -> UserError | None:
+    """The first and the last step."""
+    try:
+        step_range(value)
+    except UserError as error:
+        return error
+    return None
+
+
 _finite = _rule(math.isfinite, "a finite number")
 _above_0 = _rule(lambda value: value > 0, "positive")
 
@@ -78,6 +87,7 @@ count_from_0 = whole(at_least(0))
 batch_size = whole(_above_0, at_most(1_000_000))
 num_classes = whole(_above_0, at_most(1_000_000))
 image_size = whole(at_least(MIN_IMAGE_SIZE), at_most(10_000))
+range_steps = whole(at_least(20), at_most(100_000))
 strength = whole(at_least(0), at_most(100))
 layers = whole(_above_0, at_most(100))
 positive = real(_above_0)

@@ -162,14 +162,14 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
         for row in WITHOUT_EFFECT
         if flag_values[row.name].value != row.initial
     ]
-    reads_data = config.mode in ("train_and_eval", "train", "eval")
+    reads_data = config.mode in ("train_and_eval", "train", "eval", "lr_range")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")
     return lines
 
 
 # What is asked for once and is no part of the run that its flagfile starts again.
-_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json")
+_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json", "profile_steps")
 
 
 def flags_text(flag_values: flags.FlagValues = FLAGS) -> str:
