@@ -294,6 +294,7 @@ class TrainConfig:
     def __post_init__(self):
         self._refuse_both("train_epochs", "train_steps")
         self._refuse_both("eval_every_epochs", "steps_per_eval")
+        step_range(self.profile_steps)
 
     def _refuse_both(self, in_epochs: str, in_steps: str) -> None:
         epochs, steps = getattr(self, in_epochs), getattr(self, in_steps)

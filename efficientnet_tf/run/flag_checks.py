@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from efficientnet_tf.config import MIN_IMAGE_SIZE, UserError, step_range, unknown_name
+from efficientnet_tf.config import MIN_IMAGE_SIZE, UserError, unknown_name
 
 # Takes the flag's name and value; returns the error to raise, or None.
 Check = Callable[[str, Any], UserError | None]
@@ -57,15 +57,6 @@ def at_most(high: float) -> Check:
 
 def less_than(high: float) -> Check:
     return _rule(lambda value: value < high, f"less than {high:,}")
-
-
-def steps(flag: str, value: str) -> UserError | None:
-    """The first and the last step."""
-    try:
-        step_range(value)
-    except UserError as error:
-        return error
-    return None
 
 
 _finite = _rule(math.isfinite, "a finite number")

@@ -22,7 +22,6 @@ from efficientnet_tf.run.flag_checks import (
     num_classes,
     positive,
     range_steps,
-    steps,
     strength,
 )
 from efficientnet_tf.run.flag_row import Flag, everyday
@@ -325,7 +324,6 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "profile_steps",
             "train",
             "profile from this step to that one, 10,20, for TensorBoard",
-            steps,
             unset="none",
         ),
     ),
