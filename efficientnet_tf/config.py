@@ -31,6 +31,22 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}; {hint}")
 
 
+def step_range(text: str | None) -> range:
+    """The steps that `10,20` names, counted from 1, both ends among them; none for None.
+
+    Raises:
+      UserError: it names none.
+    """
+    if text is None:
+        return range(0)
+    ends = text.split(",")
+    if len(ends) == 2 and all(end.isdecimal() for end in ends):
+        first, last = map(int, ends)
+        if 1 <= first <= last:
+            return range(first, last + 1)
+    raise UserError(f"--profile_steps={text} must be the first and the last step, such as 10,20")
+
+
 @dataclass(frozen=True)
 class BlockSpec:
     """One stage of the network as its block string describes it, before scaling.
@@ -252,6 +268,8 @@ class TrainConfig:
       moving_average_decay: EMA decay; 0 switches the average off.
       batch_norm_replicas: replicas that normalise together; None is the original's rule.
       batch_norm_batch_size: with LARS, examples that are normalised together.
+      profile_steps: `10,20` records the 10th to the 20th step for TensorBoard's PROFILE tab.
+      lr_range_steps: of the learning-rate range test.
       freeze: what is not trained: `all` (but the classifier), `stem`, `blocks<=N`, or None.
       freeze_bn: batch norm runs on its moving statistics.
     """
@@ -278,6 +296,8 @@ class TrainConfig:
     freeze: str | None = None
     freeze_bn: bool = False
     skip_host_call: bool = False
+    profile_steps: str | None = None
+    lr_range_steps: int = 100
     eval_name: str | None = None
     eval_timeout: int | None = None
     seed: int = 0
@@ -285,6 +305,7 @@ class TrainConfig:
     def __post_init__(self):
         self._refuse_both("train_epochs", "train_steps")
         self._refuse_both("eval_every_epochs", "steps_per_eval")
+        step_range(self.profile_steps)
 
     def _refuse_both(self, in_epochs: str, in_steps: str) -> None:
         epochs, steps = getattr(self, in_epochs), getattr(self, in_steps)
@@ -319,7 +340,7 @@ class RunConfig:
     """One invocation: of the command line, or of `fit`.
 
     Attributes:
-      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert` or `summary`.
+      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary` or `lr_range`.
       model_name: as in `available_models()`; None for the variant that the weights are of, or
         `efficientnet-b0`.
       overrides: the fields of `ModelConfig` that were said, `{"dropout_rate": 0.3}`. Image size,

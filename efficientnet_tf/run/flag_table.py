@@ -21,12 +21,13 @@ from efficientnet_tf.run.flag_checks import (
     layers,
     num_classes,
     positive,
+    range_steps,
     strength,
 )
 from efficientnet_tf.run.flag_row import Flag, everyday
 from efficientnet_tf.run.idle_flags import BIGTABLE, WITHOUT_EFFECT
 
-MODES = ("train_and_eval", "train", "eval", "predict", "convert", "summary")
+MODES = ("train_and_eval", "train", "eval", "predict", "convert", "summary", "lr_range")
 
 # What holds while a flag is absent.
 _network = "the network's own"
@@ -276,6 +277,12 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             positive,
         ),
         Flag("lr_decay_factor", "optimizer", "exponential schedule: factor of one decay", positive),
+        Flag(
+            "lr_range_steps",
+            "train",
+            "--mode=lr_range: steps, each with a higher learning rate",
+            range_steps,
+        ),
         Flag("lars_weight_decay", "optimizer", "weight decay inside LARS", from_0),
         Flag("lars_epsilon", "optimizer", "epsilon inside LARS", from_0),
         Flag("adamw_weight_decay", "optimizer", "decoupled weight decay of AdamW", from_0),
@@ -331,6 +338,12 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         Flag("keep_checkpoint_max", "train", "newest checkpoints kept", count),
         Flag("log_step_count_steps", "train", "steps between points in TensorBoard", count),
         Flag("skip_host_call", "train", "write no TensorBoard summaries"),
+        Flag(
+            "profile_steps",
+            "train",
+            "profile from this step to that one, 10,20, for TensorBoard",
+            unset="none",
+        ),
     ),
     "Accepted without effect": WITHOUT_EFFECT,
     "Refused, as TensorFlow 2 has no Bigtable input": BIGTABLE,

@@ -162,7 +162,7 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
         for row in WITHOUT_EFFECT
         if flag_values[row.name].value != row.initial
     ]
-    reads_data = config.mode in ("train_and_eval", "train", "eval")
+    reads_data = config.mode in ("train_and_eval", "train", "eval", "lr_range")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")
     if config.eval_report and config.mode != "eval":
@@ -171,7 +171,7 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
 
 
 # What is asked for once and is no part of the run that its flagfile starts again.
-_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json", "eval_report")
+_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json", "eval_report", "profile_steps")
 
 
 def flags_text(flag_values: flags.FlagValues = FLAGS) -> str:

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf import data
-from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig
+from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig, UserError
 from efficientnet_tf.data import Source
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.folder import RunFolder
@@ -110,13 +110,19 @@ class Session:
 
 
 def open_session(
-    config: RunConfig, *, training: bool, source: Source | None = None, verbose: bool = True
+    config: RunConfig,
+    *,
+    training: bool,
+    afresh: bool = False,
+    source: Source | None = None,
+    verbose: bool = True,
 ) -> Session:
     """Opens devices, weights and data, decides what was not said, and builds the network.
 
     Args:
       config: what was said.
       training: the run's own checkpoints or `init_checkpoint` are trained on, not evaluated.
+      afresh: training begins where the run began, whatever checkpoints it has by now.
       source: the data, where they are not what `config.data` names.
       verbose: print progress and results.
 
@@ -126,10 +132,13 @@ def open_session(
     strategy = distribute.choose_strategy(config.distribution)
     for flag in ("train_batch_size", "eval_batch_size"):
         distribute.per_replica_batch(strategy, getattr(config.data, flag), flag)
-    start = to_train(config) if training else to_evaluate(config, strategy)
+    start = to_train(config, afresh) if training else to_evaluate(config, strategy)
     new_classifier = training and not start.is_own
     config = with_loss(config, start.weights, new_classifier=new_classifier)
     source = source or data.open_source(config.data if training else _to_evaluate_on(config))
+    if training and not source.num_train_images:
+        raise UserError(f"--dataset={source.name}: no training images are known; see --data_dir "
+                        "and --num_train_images")  # fmt: skip
     network, config = resolve(
         in_folder(config, start.model_dir), start.weights, source, new_classifier=new_classifier
     )

@@ -34,15 +34,19 @@ class StartingPoint:
     model_dir: str | None
 
 
-def to_train(config: RunConfig) -> StartingPoint:
-    """A run continues from its own checkpoints; only a new one opens `init_checkpoint`."""
+def to_train(config: RunConfig, afresh: bool = False) -> StartingPoint:
+    """A run continues from its own checkpoints; only a new one opens `init_checkpoint`.
+
+    Args:
+      afresh: as if the run were a new one.
+    """
     initial, model_dir = config.train.init_checkpoint, config.train.model_dir
     opened = None
     if not model_dir:
         if initial and not config.model_name:  # only the weights know what the folder is called
             opened = open_weights(initial)
         model_dir = default_model_dir(config, opened)
-    if list_checkpoints(model_dir):
+    if not afresh and list_checkpoints(model_dir):
         return StartingPoint(open_newest_run(model_dir), True, model_dir)
     if initial and not opened:
         opened = open_weights(initial, config.model_name)

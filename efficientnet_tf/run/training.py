@@ -1,16 +1,18 @@
 """Training: what it needs beside a session, made ready to go on from where the run stands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from keras.optimizers.schedules import LearningRateSchedule
 
 from efficientnet_tf import data
 from efficientnet_tf.arch.scaling import stage_sizes
-from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.config import RunConfig, TrainConfig, UserError, step_range
 from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
+from efficientnet_tf.run.announcement import announce
 from efficientnet_tf.run.class_weights import class_weights, in_words
-from efficientnet_tf.run.picture import captioned_grid
+from efficientnet_tf.run.dashboard import show_beginning
 from efficientnet_tf.run.session import Session, explained, open_session
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.agreement import any_worker
@@ -22,10 +24,9 @@ from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.schedule import build_schedule
 from efficientnet_tf.train.step import TrainStep
+from efficientnet_tf.train.step_profiler import StepProfiler
 from efficientnet_tf.train.trainer import Trainer
 from efficientnet_tf.weights.warm_start import start_from
-
-_IMAGES_SHOWN = 24
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,16 @@ def prepare_training(
     """
     session = open_session(config, training=True, source=source, verbose=verbose)
     config = session.config
-    if not session.source.num_train_images:
-        raise UserError(f"{config.data.dataset}: no training images are known; see --data_dir and "
-                        "--num_train_images")  # fmt: skip
-    _check_accumulation(session)
+    steps_per_epoch = session.source.num_train_images / config.data.train_batch_size
+    profiler = StepProfiler(_profiled_steps(config.train), session.folder.file("train"))
     _check_order(session)
-    train_step, schedule, report = _build_step(session)
+    schedule = build_schedule(
+        config.optimizer,
+        config.data.train_batch_size,
+        steps_per_epoch,
+        config.train.train_steps,
+    )
+    train_step, report = build_step(session, schedule)
     ema = train_step.ema
     saver = CheckpointSaver(
         session.folder.path,
@@ -89,7 +94,7 @@ def prepare_training(
     )
     start = saver.restore_in_all_workers(session.strategy)
     if session.is_chief:
-        _announce(session, start, report)
+        announce(session, start, report, profiler.steps)
         session.folder.claim(
             session.network,
             config.train.loss,
@@ -97,8 +102,16 @@ def prepare_training(
             session.source.label_names,
             _order_version(session.source),
         )
-        _show_beginning(session, start, augment)
-    trainer = _trainer(session, train_step, schedule, saver, start, augment)
+        show_beginning(session, start, augment)
+    most_steps = min(config.train.iterations_per_loop, config.train.steps_per_eval)
+    trainer = Trainer(
+        build_loop(session, train_step, start, most_steps, augment),
+        config.train,
+        saver if session.is_chief else None,
+        TrainingCurves(session.summaries, steps_per_epoch, schedule, ema.decay if ema else None),
+        session.verbose,
+        profiler if session.is_chief else None,
+    )
     return Training(session, trainer, start, ema)
 
 
@@ -126,13 +139,12 @@ def _order_version(source: data.Source) -> int:
     return getattr(source, "order_version", 1)
 
 
-def _steps_per_epoch(session: Session) -> float:
-    return session.source.num_train_images / session.config.data.train_batch_size
-
-
-def _build_step(session: Session):
-    """The training step, its learning rate, and what starting weights gave, in words or None."""
+def build_step(
+    session: Session, learning_rate: LearningRateSchedule
+) -> tuple[TrainStep, str | None]:
+    """The training step of a run that begins, and what its starting weights gave, in words."""
     config, strategy, model = session.config, session.strategy, session.model
+    _check_accumulation(session)
     batch_size = config.data.train_batch_size
     norm_group = distribute.batch_norm_group(
         config.optimizer.optimizer,
@@ -145,11 +157,8 @@ def _build_step(session: Session):
         freeze(model, config.train.freeze)
     if config.train.freeze_bn:
         freeze_batch_norm(model)
-    schedule = build_schedule(
-        config.optimizer, batch_size, _steps_per_epoch(session), config.train.train_steps
-    )
     with strategy.scope():
-        optimizer = build_optimizer(config.optimizer, schedule)
+        optimizer = build_optimizer(config.optimizer, learning_rate)
         optimizer.build(model.trainable_variables)
         report = None
         if session.start.weights and not session.start.is_own:
@@ -168,7 +177,7 @@ def _build_step(session: Session):
         rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
         _class_weights(session),
     )
-    return step, schedule, report
+    return step, report
 
 
 def _class_weights(session: Session) -> np.ndarray | None:
@@ -182,65 +191,28 @@ def _class_weights(session: Session) -> np.ndarray | None:
     return weights
 
 
-def _trainer(session, train_step, schedule, saver, start, augment) -> Trainer:
-    config = session.config.train
+def build_loop(
+    session: Session, train_step: TrainStep, start: int, most_steps: int, augment=None
+) -> DeviceLoop:
+    """The loop that runs `train_step` on the training data from step `start` on.
+
+    Args:
+      most_steps: the most steps of one call.
+      augment: a policy in place of `config.data.augment_name`.
+    """
     batches = session.distributed(
         data.train_dataset,
         session.share("train_batch_size"),
         start_step=start,
         augment=augment,
     )
-    loop = DeviceLoop(
-        session.strategy,
-        train_step,
-        batches,
-        min(config.iterations_per_loop, config.steps_per_eval),
-        config.log_step_count_steps,
-    )
-    curves = TrainingCurves(
-        session.summaries, _steps_per_epoch(session), schedule, config.moving_average_decay
-    )
-    return Trainer(loop, config, saver if session.is_chief else None, curves, session.verbose)
+    log_every = session.config.train.log_step_count_steps
+    return DeviceLoop(session.strategy, train_step, batches, most_steps, log_every)
 
 
-def _announce(session: Session, start: int, report: str | None) -> None:
-    config, replicas = session.config, session.strategy.num_replicas_in_sync
-    parameters = sum(v.shape.num_elements() for v in session.model.trainable_variables)
-    source, size = session.source, config.data.image_size
-    session.say(
-        f"{session.network.name}: {parameters:,} parameters, {size}x{size}, "
-        f"{session.network.num_classes} classes",
-        f"{config.data.dataset}: {source.num_train_images} training images, "
-        f"{source.num_eval_images or 'an unknown number'} to evaluate",
-        f"{config.train.train_steps} steps of {config.data.train_batch_size} on {replicas} "
-        f"replica{'s' * (replicas > 1)} ({type(session.strategy).__name__.lstrip('_')}), "
-        f"{f'from step {start}' if start else 'from the start'}",
-        *([report] if report and not start else []),
-        f"results: {session.folder.path}",
-    )
-
-
-def _show_beginning(session: Session, start: int, augment) -> None:
-    """To TensorBoard: the flags, and the run's next images as the network will see them."""
-    if not session.summaries.enabled:
-        return
-    config = session.config
-    flags = "\n".join(f"    {line}" for line in config.flags_text.splitlines())
-    session.summaries.text("flags", flags)
-    count = min(_IMAGES_SHOWN, config.data.train_batch_size)
-    with explained(session.source, lambda: start):
-        batches = data.train_dataset(
-            session.source, config.data, count, start_step=start, augment=augment, report=False
-        )
-        batch = next(batches.as_numpy_iterator())
-    names = session.source.label_names
-    grid = captioned_grid(batch["image"], [_caption(label, names) for label in batch["label"]])
-    session.summaries.image("first_batch", grid, start)
-
-
-def _caption(label: np.ndarray, names: Sequence[str] | None) -> str:
-    """The names of the classes of an image, of a mixture the one it has most of."""
-    names = names or []
-    unnamed = len(label) - len(names)  # a background, or all
-    names = [*map(str, range(unnamed)), *names]
-    return ", ".join(names[c] for c in np.flatnonzero((label == label.max()) & (label > 0)))
+def _profiled_steps(config: TrainConfig) -> range:
+    steps = step_range(config.profile_steps)
+    if steps and steps[-1] > config.train_steps:
+        raise UserError(f"--profile_steps={config.profile_steps} ends after the last step, "
+                        f"{config.train_steps}; see --train_steps")  # fmt: skip
+    return steps

@@ -7,6 +7,7 @@ of a tag before the slash groups the charts.
 from collections.abc import Mapping
 
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams_api
 
 
 class Summaries:
@@ -43,6 +44,17 @@ class Summaries:
         """One picture, uint8 [H, W, 3]."""
         with self._writer(part).as_default(step):
             tf.summary.image(name, image[None])
+
+    def graph(self, graph: tf.Graph) -> None:
+        """The network, for the GRAPHS tab."""
+        with self._writer("train").as_default(0):
+            tf.summary.graph(graph)
+
+    def hparams(self, values: Mapping[str, bool | int | float | str]) -> None:
+        """The run's row in the HPARAMS tab; its results are the curves of the same folder."""
+        with self._writer("eval").as_default(0):
+            # A row is known by its id: without one, runs with the same values share a row.
+            hparams_api.hparams(dict(values), trial_id=self.model_dir)
 
     def flush(self) -> None:
         """Makes what was written visible to a reader."""

@@ -1,15 +1,17 @@
 """Training from wherever the run stands to its last step, saved and logged on the way."""
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
 
 from efficientnet_tf.config import TrainConfig, UserError
-from efficientnet_tf.train.agreement import agree, require_equal
+from efficientnet_tf.train.agreement import agree, chief_value, require_equal
 from efficientnet_tf.train.checkpoint import CheckpointSaver
 from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.progress import Progress
+from efficientnet_tf.train.step_profiler import StepProfiler
 from efficientnet_tf.train.stop_signals import StopSignals
 
 _MIN_STEPS_BETWEEN_SAVES = 100
@@ -32,6 +34,7 @@ class Trainer:
       saver: None in a process that is not the chief.
       curves: where the measures go.
       verbose: whether to show progress.
+      profiler: of the steps to record; only the chief's counts.
     """
 
     def __init__(
@@ -41,13 +44,15 @@ class Trainer:
         saver: CheckpointSaver | None,
         curves: TrainingCurves,
         verbose: bool = True,
+        profiler: StepProfiler | None = None,
     ):
         self.loop, self.config = loop, config
         self.saver, self.curves, self.verbose = saver, curves, verbose
+        self.profiler = profiler or StepProfiler()
         self._batch_size = loop.train_step.global_batch_size
         self._saved = self.step
         self._signals = StopSignals()
-        # How many steps the chief can run in `_MAX_CALL_SECONDS`.
+        # How many steps the next call may have, by the chief's `_MAX_CALL_SECONDS` and profiler.
         self._affordable = _FIRST_STEPS
 
     @property
@@ -69,7 +74,10 @@ class Trainer:
         total, every = self.config.train_steps, self.config.steps_per_eval
         shared = ("train_steps", "steps_per_eval", "iterations_per_loop")
         require_equal(self.loop.strategy, {name: getattr(self.config, name) for name in shared})
-        with self._signals:
+        self._affordable = chief_value(
+            self.loop.strategy, self.profiler.cut(self.step, _FIRST_STEPS)
+        )
+        with self._signals, contextlib.closing(self.profiler):
             while self.step < total:
                 pause = min(total, (self.step // every + 1) * every)
                 progress = Progress(
@@ -94,11 +102,16 @@ class Trainer:
         """One device call, reported; returns whether any worker was asked to stop."""
         first, steps = self.step, min(most_steps, self._affordable)
         began = time.perf_counter()
-        rows = self.loop.run(steps)
+        with self.profiler.around(first, steps):
+            rows = self.loop.run(steps)
         seconds = time.perf_counter() - began
         # The first call also compiles, so its pace asks for too few steps, never too many.
         affordable = max(_FIRST_STEPS, int(_MAX_CALL_SECONDS * steps / seconds))
-        self._affordable, stop = agree(self.loop.strategy, affordable, self._signals.received)
+        self._affordable, stop = agree(
+            self.loop.strategy,
+            self.profiler.cut(self.step, affordable),
+            self._signals.received,
+        )
         self._check_finite(rows, first)
         self.curves.write(rows, first, steps * self._batch_size / seconds)
         progress.update(

@@ -63,6 +63,7 @@ def test_tensorboard_has_every_curve(run):
     assert tags["eval"] == shared | {
         "evaluation/confusion_matrix",
         "evaluation/worst_pictures",
+        "_hparams_/session_start_info",
     }
     assert tags["train"] == shared | {
         "loss/loss",

@@ -62,6 +62,10 @@ def test_numbers_are_checked(row):
         ("--data_format=NHWC", "channels_last"),
         ("--optimizer=", "unknown --optimizer ''"),
         ("--model_name=efficientnet-b9", "did you mean efficientnet-b"),
+        ("--profile_steps=20,10", "must be the first and the last step, such as 10,20"),
+        ("--profile_steps=0,5", "--profile_steps=0,5 must be"),
+        ("--profile_steps=x", "--profile_steps=x must be"),
+        ("--lr_range_steps=5", "at least 20"),
         ("--train_steps", "train_steps"),
     ],
 )

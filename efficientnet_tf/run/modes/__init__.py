@@ -14,6 +14,7 @@ _MODES = {
     "predict": ("predict", "predict"),
     "convert": ("convert", "convert"),
     "summary": ("summary", "summary"),
+    "lr_range": ("lr_range", "lr_range"),
 }
 
 

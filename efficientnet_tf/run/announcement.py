@@ -1,0 +1,42 @@
+"""What a run says before it trains."""
+
+import importlib.util
+
+from efficientnet_tf.run.session import Session
+
+
+def announce(session: Session, start: int, report: str | None, profiled: range) -> None:
+    """Prints what is trained on what, from where, and where the results go.
+
+    Args:
+      session: of a run that is about to train.
+      start: optimizer steps done before.
+      report: what starting weights gave, in words.
+      profiled: the steps to record.
+    """
+    config, replicas = session.config, session.strategy.num_replicas_in_sync
+    parameters = sum(v.shape.num_elements() for v in session.model.trainable_variables)
+    source, size = session.source, config.data.image_size
+    session.say(
+        f"{session.network.name}: {parameters:,} parameters, {size}x{size}, "
+        f"{session.network.num_classes} classes",
+        f"{config.data.dataset}: {source.num_train_images} training images, "
+        f"{source.num_eval_images or 'an unknown number'} to evaluate",
+        f"{config.train.train_steps} steps of {config.data.train_batch_size} on {replicas} "
+        f"replica{'s' * (replicas > 1)} ({type(session.strategy).__name__.lstrip('_')}), "
+        f"{f'from step {start}' if start else 'from the start'}",
+        *([report] if report and not start else []),
+        f"results: {session.folder.path}",
+        *([_profile(session, start, profiled)] if profiled else []),
+    )
+
+
+def _profile(session: Session, start: int, profiled: range) -> str:
+    first, last = max(start + 1, profiled[0]), profiled[-1]
+    if first > last:
+        return f"no profile: steps {profiled[0]}..{last} are done already"
+    has_tab = importlib.util.find_spec("tensorboard_plugin_profile")
+    return (
+        f"profile of steps {first}..{last}: {session.folder.file('train')}/plugins/profile, for "
+        f"TensorBoard's PROFILE tab{'' if has_tab else ' (pip install tensorboard-plugin-profile)'}"
+    )
