@@ -315,6 +315,7 @@ class RunConfig:
         resize method and number of classes are said in `data`.
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
+      explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
       flags_text: the flags as a flagfile, kept beside the results.
     """
@@ -328,5 +329,6 @@ class RunConfig:
     distribution: DistributionConfig = DistributionConfig()
     arguments: tuple[str, ...] = ()
     output_json: str | None = None
+    explain: str | None = None
     export_dir: str | None = None
     flags_text: str = ""

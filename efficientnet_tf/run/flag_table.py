@@ -309,6 +309,9 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         ),
         everyday("export_dir", "run", "write a SavedModel of the averaged weights here at the end"),
         everyday("output_json", "run", "--mode=predict: write the predictions here"),
+        everyday(
+            "explain", "run", "--mode=predict: draw what speaks for each prediction, in this folder"
+        ),
         Flag("archive_ckpt", "train", "copy the best checkpoint by top-1 to <model_dir>/archive"),
         Flag("keep_checkpoint_max", "train", "newest checkpoints kept", count),
         Flag("log_step_count_steps", "train", "steps between points in TensorBoard", count),

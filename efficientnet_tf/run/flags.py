@@ -97,6 +97,8 @@ def run_config(arguments: Sequence[str] = (), flag_values: flags.FlagValues = FL
     mode = said["run"].get("mode", RunConfig.mode)
     if arguments and mode not in ("predict", "convert"):
         raise UserError(f"{arguments[0]!r} is no flag; --mode={mode} takes no arguments")
+    if "explain" in said["run"] and mode != "predict":
+        raise UserError(f"--explain is for --mode=predict, not for --mode={mode}")
     if name := said["run"].get("model_name"):
         model_config(name)  # an unknown name is an error now, not after TensorFlow has started
     if flag_values["use_tpu"].value:
@@ -169,7 +171,7 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
 
 
 # What is asked for once and is no part of the run that its flagfile starts again.
-_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json")
+_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json", "explain")
 
 
 def flags_text(flag_values: flags.FlagValues = FLAGS) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf import data
-from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig
+from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig, UserError
 from efficientnet_tf.data import Source
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.folder import RunFolder
@@ -123,6 +124,8 @@ def open_session(
         distribute.per_replica_batch(strategy, getattr(config.data, flag), flag)
     start = to_train(config) if training else to_evaluate(config, strategy)
     source = source or data.open_source(config.data if training else _to_evaluate_on(config))
+    if training:
+        _check_for_training(source, config.mode != "train", distribute.is_chief(strategy))
     network, config = resolve(
         in_folder(config, start.model_dir),
         start.weights,
@@ -145,6 +148,16 @@ def open_session(
         _build_model(config, network, strategy),
         verbose,
     )
+
+
+def _check_for_training(source: Source, evaluated: bool, is_chief: bool) -> None:
+    """Refuses data that cannot be trained on, and says what is odd about others."""
+    if not source.num_train_images:
+        raise UserError(f"{source.name}: no training images are known; see --data_dir and "
+                        "--num_train_images")  # fmt: skip
+    for line in source.check_for_training(evaluated):
+        if is_chief:
+            print(f"warning: {line}", file=sys.stderr)
 
 
 def _to_evaluate_on(config: RunConfig) -> DataConfig:

@@ -70,9 +70,6 @@ def prepare_training(
     """
     session = open_session(config, training=True, source=source, verbose=verbose)
     config = session.config
-    if not session.source.num_train_images:
-        raise UserError(f"{config.data.dataset}: no training images are known; see --data_dir and "
-                        "--num_train_images")  # fmt: skip
     _check_accumulation(session)
     _check_order(session)
     train_step, schedule, report = _build_step(session)

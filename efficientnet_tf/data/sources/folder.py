@@ -11,15 +11,20 @@ pictures; one line counts the others.
 
 import hashlib
 import os
+from collections.abc import Collection
 
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.pictures.copies import find_copies, leak_warning
 from efficientnet_tf.data.pictures.listing import find_pictures, report_left_out
 from efficientnet_tf.data.sources.source import IndexedSource, Picture
 
 _EVAL_FOLDERS = ("val", "validation", "test")
 _HELD_OUT_SHARE = 1 / 5
+# Looking for copies takes a second for ten thousand pictures on a disk. In a bucket every picture
+# would be a request, and the more pictures there are, the more have the size of another.
+_MAX_SEARCHED = 20_000
 
 # Class name to the paths of its pictures.
 Classes = dict[str, list[str]]
@@ -39,12 +44,8 @@ class FolderSource(IndexedSource):
         report_left_out(left_out)
         self.label_names = sorted(train or evaluation)
         self.num_classes = len(self.label_names)
-        unknown = sorted(set(evaluation) - set(self.label_names))
-        if unknown:
-            raise UserError(
-                f"--data_dir={config.data_dir} has pictures of {unknown[0]!r} to evaluate but none "
-                "to train on"
-            )
+        _check_classes(config.data_dir, train, evaluation)
+        self.splits = {"train": train, "val": evaluation}
         self._train, self._eval = self._flatten(train), self._flatten(evaluation)
         self.train_size, self.eval_size = len(self._train[0]), len(self._eval[0])
 
@@ -54,6 +55,30 @@ class FolderSource(IndexedSource):
         paths = [path for name in names for path in classes[name]]
         labels = [self.label_names.index(name) for name in names for _ in classes[name]]
         return tf.constant(paths, tf.string), tf.constant(labels, tf.int32)
+
+    def check_for_training(self, evaluated: bool) -> list[str]:
+        where = f"--data_dir={self.config.data_dir}"
+        if not self.train_size:
+            raise UserError(f"{where} has no pictures to train on")
+        if self.num_classes == 1:
+            raise UserError(
+                f"{where} has one class only, {self.label_names[0]!r}; name the folder that has a "
+                "folder for each class"
+            )
+        train, evaluation = (_paths(self.splits[split]) for split in ("train", "val"))
+        if not evaluation:
+            if evaluated:
+                raise UserError(
+                    f"{where} has no pictures to evaluate: add a folder val/, or train with "
+                    "--mode=train"
+                )
+            return []
+        warnings = []
+        if unseen := [name for name in self.label_names if not self.splits["val"].get(name)]:
+            warnings.append(f"no picture of {_some(unseen)} is evaluated")
+        if len(train) + len(evaluation) <= _MAX_SEARCHED and "://" not in self.config.data_dir:
+            warnings += leak_warning(evaluation, find_copies(train + evaluation))
+        return warnings
 
     def read_train(self, raw) -> Picture:
         return Picture(tf.io.read_file(self.name_train(raw)), tf.gather(self._train[1], raw))
@@ -87,6 +112,30 @@ def _find_splits(data_dir: str, seed: int, left_out: list[str]) -> tuple[Classes
         count = round(len(files) * _HELD_OUT_SHARE)
         held_out[name], train[name] = files[:count], files[count:]
     return train, held_out
+
+
+def _check_classes(data_dir: str, train: Classes, evaluation: Classes) -> None:
+    """Every class that is evaluated must be trained; the other way round is usable."""
+    unknown = sorted(set(evaluation) - set(train)) if train else []
+    if unknown:
+        unseen = sorted(set(train) - set(evaluation))
+        others = f"; of {_some(unseen)} there are none to evaluate" if unseen else ""
+        raise UserError(
+            f"--data_dir={data_dir} has pictures of {_some(unknown)} to evaluate but none to train "
+            f"on{others}"
+        )
+
+
+def _some(names: Collection[str]) -> str:
+    """The first three names, and how many more there are."""
+    *first, last = [repr(name) for name in names][:3]
+    if len(names) > 3:
+        return f"{', '.join([*first, last])} and {len(names) - 3} more classes"
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _paths(classes: Classes) -> list[str]:
+    return [path for paths in classes.values() for path in paths]
 
 
 def _digest(prefix: str, path: str) -> str:

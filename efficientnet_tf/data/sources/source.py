@@ -5,6 +5,7 @@ record) runs in parallel, together with decoding.
 """
 
 import abc
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,11 +46,13 @@ class Source(abc.ABC):
       name: as in `DataConfig.dataset`.
       num_classes: of the data, background not counted; None where the data do not say.
       label_names: one per class, or None.
+      splits: of data that are files, the paths by class by split; else None.
     """
 
     name: str
     num_classes: int | None
     label_names: list[str] | None = None
+    splits: Mapping[str, Mapping[str, Sequence[str]]] | None = None
 
     def background(self, num_classes: int) -> int:
         """How much larger than the data's own a label is in a network of `num_classes`.
@@ -67,6 +70,17 @@ class Source(abc.ABC):
                 f"{self.num_classes + 1} with a background class"
             )
         return extra
+
+    def check_for_training(self, evaluated: bool) -> list[str]:
+        """What a person who trains on these data should know, a line each.
+
+        Args:
+          evaluated: whether the run evaluates too.
+
+        Raises:
+          UserError: such a run cannot work.
+        """
+        return []
 
     @property
     @abc.abstractmethod
