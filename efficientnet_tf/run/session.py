@@ -152,12 +152,12 @@ def open_session(
 
 def _check_for_training(source: Source, evaluated: bool, is_chief: bool) -> None:
     """Refuses data that cannot be trained on, and says what is odd about others."""
+    warnings = source.check_for_training(evaluated)
     if not source.num_train_images:
         raise UserError(f"{source.name}: no training images are known; see --data_dir and "
                         "--num_train_images")  # fmt: skip
-    for line in source.check_for_training(evaluated):
-        if is_chief:
-            print(f"warning: {line}", file=sys.stderr)
+    for line in warnings if is_chief else []:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _to_evaluate_on(config: RunConfig) -> DataConfig:

@@ -69,8 +69,8 @@ class FolderSource(IndexedSource):
         if not evaluation:
             if evaluated:
                 raise UserError(
-                    f"{where} has no pictures to evaluate: add a folder val/, or train with "
-                    "--mode=train"
+                    f"{where} has no pictures to evaluate: of three in a class one is held out; "
+                    "--mode=train does without"
                 )
             return []
         warnings = []
