@@ -309,7 +309,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         ),
         everyday("export_dir", "run", "write a SavedModel of the averaged weights here at the end"),
         everyday("output_json", "run", "--mode=predict: write the predictions here"),
-        everyday(
+        Flag(
             "explain", "run", "--mode=predict: draw what speaks for each prediction, in this folder"
         ),
         Flag("archive_ckpt", "train", "copy the best checkpoint by top-1 to <model_dir>/archive"),

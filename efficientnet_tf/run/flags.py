@@ -97,8 +97,6 @@ def run_config(arguments: Sequence[str] = (), flag_values: flags.FlagValues = FL
     mode = said["run"].get("mode", RunConfig.mode)
     if arguments and mode not in ("predict", "convert"):
         raise UserError(f"{arguments[0]!r} is no flag; --mode={mode} takes no arguments")
-    if "explain" in said["run"] and mode != "predict":
-        raise UserError(f"--explain is for --mode=predict, not for --mode={mode}")
     if name := said["run"].get("model_name"):
         model_config(name)  # an unknown name is an error now, not after TensorFlow has started
     if flag_values["use_tpu"].value:
@@ -164,6 +162,9 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
         for row in WITHOUT_EFFECT
         if flag_values[row.name].value != row.initial
     ]
+    if config.mode != "predict":
+        of_predict = [name for name in ("output_json", "explain") if getattr(config, name)]
+        lines += [f"--{name} has no effect: it is for --mode=predict" for name in of_predict]
     reads_data = config.mode in ("train_and_eval", "train", "eval")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")

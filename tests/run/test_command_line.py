@@ -129,10 +129,6 @@ BAD = {
     "negative warm-up": (["--lr_warmup_epochs=-1"], "--lr_warmup_epochs=-1.0 must be at least 0"),
     "no dropout left": (["--dropout_rate=1"], "--dropout_rate=1.0 must be less than 1"),
     "width": (["--width_coefficient=0"], "--width_coefficient=0.0 must be positive"),
-    "nothing to explain": (
-        ["--explain=out", "--dataset=digits"],
-        "--explain is for --mode=predict",
-    ),
     "no checkpoint": (
         ["--dataset=digits", "--mode=eval", "--model_dir=empty"],
         "has no checkpoint",
