@@ -37,6 +37,7 @@ _PUBLIC = {
     "decode_predictions": "imagenet",
     "preprocess_input": "imagenet",
     "freeze": "nn.freezing",
+    "grad_cam": "nn.grad_cam",
     "fit": "run.fit",
     "recipe": "run.flags",
     "load_weights": "weights.loading",

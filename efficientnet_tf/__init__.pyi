@@ -27,6 +27,7 @@ from efficientnet_tf.config import UserError as UserError
 from efficientnet_tf.imagenet import decode_predictions as decode_predictions
 from efficientnet_tf.imagenet import preprocess_input as preprocess_input
 from efficientnet_tf.nn.freezing import freeze as freeze
+from efficientnet_tf.nn.grad_cam import grad_cam as grad_cam
 from efficientnet_tf.run.fit import fit as fit
 from efficientnet_tf.run.flags import recipe as recipe
 from efficientnet_tf.weights.formats.tf1_checkpoint import (

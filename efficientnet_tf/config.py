@@ -348,6 +348,7 @@ class RunConfig:
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
       eval_report: folder for a report on what is evaluated; None for none.
+      explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
       flags_text: the flags as a flagfile, kept beside the results.
     """
@@ -362,5 +363,6 @@ class RunConfig:
     arguments: tuple[str, ...] = ()
     output_json: str | None = None
     eval_report: str | None = None
+    explain: str | None = None
     export_dir: str | None = None
     flags_text: str = ""

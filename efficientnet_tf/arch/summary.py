@@ -36,7 +36,7 @@ def stage_table(config: ModelConfig, image_shape: tuple[int, int, int] | None = 
     rows.append(_row("top", "pool, dense", [classifier]))
     everything = sum((piece.cost for piece in (stem, *blocks, head, classifier)), Cost())
     rows.append(("total", "", "", "", str(len(blocks)), *_cost_columns(everything)))
-    return _table(_STAGE_HEADER, rows)
+    return text_table(_STAGE_HEADER, rows)
 
 
 def family_table(names: Sequence[str] | None = None) -> str:
@@ -47,7 +47,7 @@ def family_table(names: Sequence[str] | None = None) -> str:
         scaling = (f"{config.width_coefficient:g}", f"{config.depth_coefficient:g}")
         blocks = str(len(block_plans(config)))
         rows.append((name, str(config.input_size), *scaling, blocks, *_cost_columns(total(config))))
-    return _table(_FAMILY_HEADER, rows)
+    return text_table(_FAMILY_HEADER, rows)
 
 
 def summary(model_name: str, **overrides: object) -> str:
@@ -85,7 +85,7 @@ def _operator(plan: BlockPlan, expand_ratio: int) -> str:
     return ", ".join(words)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns two spaces apart, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     numeric = [all(c[:1].isdigit() or not c for c in column) for column in zip(*rows, strict=True)]

@@ -7,6 +7,7 @@ from efficientnet_tf.data.augment.gallery import gallery
 from efficientnet_tf.data.augment.layer import Augmentation
 from efficientnet_tf.data.augment.randaugment import RandAugment
 from efficientnet_tf.data.failures import explain
+from efficientnet_tf.data.pictures.census import take_census
 from efficientnet_tf.data.pictures.listing import list_pictures
 from efficientnet_tf.data.pictures.picture_file import read_picture
 from efficientnet_tf.data.pipeline import eval_dataset, train_dataset
@@ -38,5 +39,6 @@ __all__ = [
     "list_pictures",
     "open_source",
     "read_picture",
+    "take_census",
     "train_dataset",
 ]

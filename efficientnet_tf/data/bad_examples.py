@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig
 from efficientnet_tf.data.pictures.attempt import BLACK_PIXEL, attempt, picture_problem, try_decode
-from efficientnet_tf.data.pictures.decode import decode_and_crop
+from efficientnet_tf.data.pictures.decode import decode_and_crop, whole_box
 from efficientnet_tf.data.sources.source import Picture, StreamSource, network_classes
 
 # `failures.explain` recognises our own assertions by it.
@@ -93,7 +93,7 @@ class ExampleLoader:
 
     def can_decode(self, raw) -> tf.Tensor:
         """Whether record and picture, all of it, are good; for a source of encoded pictures."""
-        return self._try(raw, _everything)[0]
+        return self._try(raw, whole_box)[0]
 
     def describe(self, raw) -> tuple[tf.Tensor, tf.Tensor]:
         """Name and reason of a bad example, string scalars."""
@@ -221,11 +221,6 @@ def _require(condition: tf.Tensor, describe: Callable) -> None:
 def _print_if(condition: tf.Tensor, parts: Callable[[], list]) -> None:
     """Prints to stderr; one string, because TensorFlow puts several between quotes."""
     tf.cond(condition, lambda: tf.print(tf.strings.join(parts())), tf.no_op)
-
-
-def _everything(shape):
-    """The box that is the whole picture."""
-    return tf.stack([0, 0, shape[0], shape[1]])
 
 
 _text = tf.strings.as_string

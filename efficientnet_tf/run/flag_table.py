@@ -330,6 +330,9 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday("export_dir", "run", "write a SavedModel of the averaged weights here at the end"),
         everyday("output_json", "run", "--mode=predict: write the predictions here"),
         Flag(
+            "explain", "run", "--mode=predict: draw what speaks for each prediction, in this folder"
+        ),
+        Flag(
             "eval_report",
             "run",
             "--mode=eval: write results by class, confusion matrix and worst pictures here",

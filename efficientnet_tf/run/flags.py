@@ -162,16 +162,26 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
         for row in WITHOUT_EFFECT
         if flag_values[row.name].value != row.initial
     ]
+    if config.mode != "predict":
+        of_predict = [name for name in ("output_json", "explain") if getattr(config, name)]
+        lines += [f"--{name} has no effect: it is for --mode=predict" for name in of_predict]
+    if config.eval_report and config.mode != "eval":
+        lines.append("--eval_report has no effect: it is for --mode=eval")
     reads_data = config.mode in ("train_and_eval", "train", "eval", "lr_range")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")
-    if config.eval_report and config.mode != "eval":
-        lines.append("--eval_report has no effect without --mode=eval")
     return lines
 
 
 # What is asked for once and is no part of the run that its flagfile starts again.
-_OF_THIS_INVOCATION = ("mode", "export_dir", "output_json", "eval_report", "profile_steps")
+_OF_THIS_INVOCATION = (
+    "mode",
+    "eval_report",
+    "explain",
+    "export_dir",
+    "output_json",
+    "profile_steps",
+)
 
 
 def flags_text(flag_values: flags.FlagValues = FLAGS) -> str:

@@ -9,6 +9,7 @@ from efficientnet_tf import data
 from efficientnet_tf.config import ModelConfig, UserError
 from efficientnet_tf.imagenet import BACKGROUND, imagenet_labels
 from efficientnet_tf.nn.network import build_network
+from efficientnet_tf.run.explanations import Explanations
 from efficientnet_tf.weights.loading import load_opened
 from efficientnet_tf.weights.opened import OpenedWeights
 
@@ -22,13 +23,20 @@ class Predictor:
       network: what the weights are for.
       weights: opened.
       batch_size: pictures at once.
+      explanations: where to draw what speaks for the likeliest class, None for nowhere.
 
     Attributes:
       brightest: the largest pixel value seen, None before the first picture.
     """
 
-    def __init__(self, network: ModelConfig, weights: OpenedWeights, batch_size: int):
-        self.network, self._batch_size = network, batch_size
+    def __init__(
+        self,
+        network: ModelConfig,
+        weights: OpenedWeights,
+        batch_size: int,
+        explanations: Explanations | None = None,
+    ):
+        self.network, self._batch_size, self._explanations = network, batch_size, explanations
         size = network.input_size
         activation = weights.classifier_activation
         self._model: keras.Model = build_network(
@@ -42,6 +50,8 @@ class Predictor:
 
     def predict(self, paths: Sequence[str]) -> Iterator[dict]:
         """One result for each path, in order: `file`, and `predictions` or `error`.
+
+        With explanations `explanation` too, the path of its picture.
 
         `predictions` are the five likeliest classes and all that are likelier than not, best first:
         `class`, the data's own number (-1 for the background), `name` and `probability`. Of a run
@@ -59,10 +69,13 @@ class Predictor:
                 result["error"] = str(error)
         good = [result for result in results if "error" not in result]
         if good:
-            probabilities = self._model.predict_on_batch(np.stack(images))
+            images = np.stack(images)
+            probabilities = self._model.predict_on_batch(images)
             self.brightest = max(self.brightest or 0.0, float(np.max(images)))
             for result, row in zip(good, probabilities, strict=True):
                 result["predictions"] = self._best(row)
+            if self._explanations:
+                self._explanations.write(self._model, images, good)
         return results
 
     def _read(self, path) -> np.ndarray:

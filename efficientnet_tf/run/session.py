@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -136,9 +137,8 @@ def open_session(
     new_classifier = training and not start.is_own
     config = with_loss(config, start.weights, new_classifier=new_classifier)
     source = source or data.open_source(config.data if training else _to_evaluate_on(config))
-    if training and not source.num_train_images:
-        raise UserError(f"--dataset={source.name}: no training images are known; see --data_dir "
-                        "and --num_train_images")  # fmt: skip
+    if training:
+        _check_for_training(source, config.mode != "train", distribute.is_chief(strategy))
     network, config = resolve(
         in_folder(config, start.model_dir), start.weights, source, new_classifier=new_classifier
     )
@@ -158,6 +158,16 @@ def open_session(
         _build_model(config, network, strategy),
         verbose,
     )
+
+
+def _check_for_training(source: Source, evaluated: bool, is_chief: bool) -> None:
+    """Refuses data that cannot be trained on, and says what is odd about others."""
+    warnings = source.check_for_training(evaluated)
+    if not source.num_train_images:
+        raise UserError(f"{source.name}: no training images are known; see --data_dir and "
+                        "--num_train_images")  # fmt: skip
+    for line in warnings if is_chief else []:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _to_evaluate_on(config: RunConfig) -> DataConfig:

@@ -203,6 +203,9 @@ def test_notes_name_what_is_ignored_and_what_is_assumed():
     assert notes("--dataset=digits", "--num_parallel_calls=64") == []
     (ignored,) = notes("--dataset=digits", "--num_parallel_calls=8")
     assert ignored.startswith("--num_parallel_calls has no effect")
+    (ignored,) = notes("--dataset=digits", "--explain=heat")
+    assert ignored == "--explain has no effect: it is for --mode=predict"
+    assert notes("--mode=predict", "--explain=heat") == []
     (assumed,) = notes("--mode=train")
     assert "synthetic" in assumed and "--dataset" in assumed and "--data_dir" in assumed
     for given in ("--dataset=synthetic", "--data_dir=pictures", "--mode=summary", "--mode=predict"):

@@ -1,6 +1,8 @@
 """Prediction, conversion and summary through the command line, on a run of a tiny network."""
 
+import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -84,15 +86,87 @@ def test_predict_needs_pictures_and_weights(run):
 
 
 def test_summary_prints_tables_and_draws_the_augmentation(tmp_path):
+    result = call("--mode=summary", "--model_name=efficientnet-b5")
+    assert "30,389,784" in result.stdout and "efficientnet-l2" in result.stdout
     result = call(
         *("--mode=summary", "--model_name=efficientnet-b5", "--dataset=digits"),
         *("--input_image_size=64", f"--model_dir={tmp_path}"),
     )
     assert result.returncode == 0, result.stderr
     assert "efficientnet-b5, 64 x 64 pixels" in result.stdout
-    assert "30,389,784" in result.stdout and "efficientnet-l2" in result.stdout
     # Eight pictures across; the originals, then two rows of each of two policies.
     assert Image.open(tmp_path / "augmentation.png").size[0] >= 8 * 64
+
+
+def test_summary_tells_what_a_folder_of_pictures_is_like(tmp_path):
+    folder, pixels = tmp_path / "pictures", np.random.RandomState(0).randint(0, 256, [6, 90, 70, 3])
+    for i, name in enumerate(("train/ant/0", "train/ant/1", "train/bee/2", "val/ant/3")):
+        file = folder / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[i].astype("uint8")).resize([70 + i, 90]).save(file)
+    shutil.copy(folder / "train/ant/1.png", folder / "train/bee/again.png")
+    shutil.copy(folder / "train/ant/1.png", folder / "val/ant/again.png")
+    (folder / "train/bee/broken.png").write_bytes(b"")
+    result = call(
+        *("--mode=summary", "--dataset=folder", f"--data_dir={folder}"),
+        *("--input_image_size=72", f"--model_dir={tmp_path}/run"),
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split() for line in lines[lines.index("class (2)  train  val") + 2 :][:3]] == [
+        ["ant", "2", "2"],
+        ["bee", "3", "0"],
+        ["total", "5", "2"],
+    ]
+    assert lines[lines.index("width: 70 to 73, median 71") :][:-2] == [
+        "width: 70 to 73, median 71",
+        "height: 90 to 90, median 90",
+        "4 of 6 have a side below the network's 72 pixels",
+        "formats: PNG 6",
+        "warning: cannot be decoded: 1",
+        f"  {folder}/train/bee/broken.png is empty",
+        "warning: copies within train: 1",
+        f"  {folder}/train/bee/again.png is {folder}/train/ant/1.png",
+        "warning: in two classes: 1",
+        f"  {folder}/train/bee/again.png is {folder}/train/ant/1.png",
+        "warning: 1 of 2 pictures to evaluate are trained on too, so the accuracy flatters: "
+        f"{folder}/val/ant/again.png is {folder}/train/ant/1.png",
+    ]
+    with open(tmp_path / "run" / "pictures.csv", newline="") as file:
+        rows = {row["file"].removeprefix(f"{folder}/"): row for row in csv.DictReader(file)}
+    assert len(rows) == 7 and rows["val/ant/3.png"]["width"] == "73"
+    assert rows["val/ant/again.png"]["copy_of"] == f"{folder}/train/ant/1.png"
+    assert (tmp_path / "run" / "augmentation.png").exists()
+
+
+def test_explanations_lie_beside_each_other_and_replace_nothing(run, pictures, tmp_path):
+    twin = tmp_path / "more" / "a.jpg"
+    twin.parent.mkdir()
+    shutil.copytree(pictures, tmp_path / "pictures")
+    Image.fromarray(np.full([50, 60, 3], 200, "uint8")).save(twin)
+    files = [tmp_path / "pictures" / name for name in ("a.jpg", "broken.jpg", "grey.png")]
+    flags = ("--mode=predict", f"--model_dir={run}", f"--explain={tmp_path}/out")
+    result = call(*flags, f"--output_json={tmp_path}/p.json", *files, twin)
+    assert result.stderr == "error: 1 of 4 files could not be read\n"
+    written = {path.relative_to(tmp_path / "out") for path in tmp_path.glob("out/*/*")}
+    assert set(map(str, written)) == {
+        "pictures/a.jpg.png",
+        "pictures/grey.png.png",
+        "more/a.jpg.png",
+    }
+    # The picture as the network saw it is on the left.
+    seen = data.read_picture(str(files[0]), 32, "bicubic").clip(0, 255).astype("uint8")
+    drawn = np.asarray(Image.open(tmp_path / "out" / "pictures" / "a.jpg.png"))
+    factor = 2
+    np.testing.assert_array_equal(drawn[: 32 * factor : factor, : 32 * factor : factor], seen)
+    results = json.loads((tmp_path / "p.json").read_text())
+    assert results[3]["explanation"] == f"{tmp_path}/out/more/a.jpg.png"
+    assert "explanation" not in results[1]
+    again = call(*flags, twin, files[0])
+    assert again.returncode == 1 and "is there already" in again.stderr
+    (tmp_path / "file").write_text("")
+    result = call(*flags[:2], f"--explain={tmp_path}/file", twin)
+    assert result.stderr == f"error: --explain={tmp_path}/file is a file; name a folder\n"
 
 
 def test_convert_a_run_to_keras_and_to_a_tf1_checkpoint(run, tmp_path):

@@ -67,6 +67,37 @@ def decode_jpeg_box(
     return tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=_DCT_METHOD)
 
 
+def decoded_size(encoded: tf.Tensor) -> tf.Tensor:
+    """Height and width of a picture, int32 `[2]`, found by decoding all of it.
+
+    A JPEG is decoded to an eighth of its sides: that reads every byte and fails where
+    `decode_and_crop` fails, but is two to four times as fast.
+
+    Args:
+      encoded: a scalar string.
+
+    Raises:
+      tf.errors.InvalidArgumentError: as `decode_and_crop`.
+    """
+
+    def size_of_jpeg():
+        whole = refuse_stump(encoded)
+        shape = tf.image.extract_jpeg_shape(whole)
+        with tf.control_dependencies([_refuse_large(num_pixels(shape))]):
+            pixels = tf.io.decode_jpeg(whole, channels=3, ratio=8, dct_method=_DCT_METHOD)
+        # TensorFlow would leave out a decoder that nobody takes anything from.
+        return tf.where(tf.size(pixels) > 0, shape[:2], 0)
+
+    return tf.cond(
+        is_jpeg(encoded), size_of_jpeg, lambda: tf.shape(_decode_then_crop(encoded, whole_box))[:2]
+    )
+
+
+def whole_box(shape: tf.Tensor) -> tf.Tensor:
+    """The box that is the whole picture."""
+    return tf.stack([0, 0, shape[0], shape[1]])
+
+
 def _decode_jpeg(encoded, choose_box):
     shape = tf.image.extract_jpeg_shape(encoded)
     with tf.control_dependencies([_refuse_large(num_pixels(shape))]):

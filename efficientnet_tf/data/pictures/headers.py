@@ -12,25 +12,25 @@ _PROGRESSIVE, _SCAN, _END = 0xC2, 0xDA, 0xD9
 
 # For each format: how the file begins (a dot is any byte); the places of the bytes of the width and
 # of the height, least significant first; the divisor of the height; the mask of both sides; what is
-# added to both.
+# added to both; the format's name.
 _FORMATS = (
-    (b"\x89PNG", (19, 18, 17, 16), (23, 22, 21, 20), 1, 0xFFFFFFFF, 0),
-    (b"GIF8", (6, 7), (8, 9), 1, 0xFFFF, 0),
-    (b"BM", (18, 19, 20, 21), (22, 23, 24, 25), 1, 0xFFFFFFFF, 0),
-    (b"RIFF....WEBPVP8 ", (26, 27), (28, 29), 1, 0x3FFF, 0),
-    (b"RIFF....WEBPVP8L", (21, 22), (21, 22, 23, 24), 2**14, 0x3FFF, 1),
-    (b"RIFF....WEBPVP8X", (24, 25, 26), (27, 28, 29), 1, 0xFFFFFF, 1),
+    (b"\x89PNG", (19, 18, 17, 16), (23, 22, 21, 20), 1, 0xFFFFFFFF, 0, "PNG"),
+    (b"GIF8", (6, 7), (8, 9), 1, 0xFFFF, 0, "GIF"),
+    (b"BM", (18, 19, 20, 21), (22, 23, 24, 25), 1, 0xFFFFFFFF, 0, "BMP"),
+    (b"RIFF....WEBPVP8 ", (26, 27), (28, 29), 1, 0x3FFF, 0, "WebP"),
+    (b"RIFF....WEBPVP8L", (21, 22), (21, 22, 23, 24), 2**14, 0x3FFF, 1, "WebP"),
+    (b"RIFF....WEBPVP8X", (24, 25, 26), (27, 28, 29), 1, 0xFFFFFF, 1, "WebP"),
 )
 
 
-def is_picture_header(start: bytes) -> bool:
-    """Whether the first `HEADER_BYTES` of a file are those of a format that can be decoded."""
-    magics = [_JPEG_START, *(row[0] for row in _FORMATS)]
-    return any(
-        len(start) >= len(magic)
-        and all(byte in (ord("."), found) for byte, found in zip(magic, start, strict=False))
-        for magic in magics
-    )
+def picture_format(start: bytes) -> str | None:
+    """The format that the first `HEADER_BYTES` of a file announce, None for no picture's."""
+    magics = [(_JPEG_START, "JPEG"), *((row[0], row[-1]) for row in _FORMATS)]
+    for magic, name in magics:
+        pairs = zip(magic, start, strict=False)
+        if len(start) >= len(magic) and all(byte in (ord("."), found) for byte, found in pairs):
+            return name
+    return None
 
 
 def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.data.pictures.headers import HEADER_BYTES, is_picture_header
+from efficientnet_tf.data.pictures.headers import HEADER_BYTES, picture_format
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 _READING_THREADS = 16
@@ -63,4 +63,4 @@ def report_left_out(paths: list[str]) -> None:
 
 def _is_picture(path: str) -> bool:
     with tf.io.gfile.GFile(path, "rb") if "://" in path else open(path, "rb") as file:
-        return is_picture_header(file.read(HEADER_BYTES))
+        return picture_format(file.read(HEADER_BYTES)) is not None

@@ -6,17 +6,15 @@ Either `train/<class>/…` and `val/<class>/…` (or `validation`, `test`) under
 Classes are the sorted folder names of the training split. `pictures.listing` says which files are
 pictures; one line counts the others.
 
-With `multi_label` a picture that lies in several class folders, under the same file name and with
-the same content, is one picture with several labels.
+With `multi_label` files of the same content are one picture, with the labels of all their folders.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.pictures.copies import find_copies
 from efficientnet_tf.data.pictures.listing import find_pictures, report_left_out
 from efficientnet_tf.data.sources.labelled_files import Labelled, LabelledFiles, hold_out
 
@@ -84,33 +82,12 @@ def _folders(folder: str) -> list[str]:
 
 
 def _merge_copies(pictures: Labelled) -> Labelled:
-    """The first of equal files with the labels of all; only files of the same name are compared."""
-    groups = [list(pictures)]
-    for key in (os.path.basename, _size, _content):
-        groups = [part for group in groups for part in _parted(group, key)]
-    merged = {
-        group[0]: tuple(sorted({name for path in group for name in pictures[path]}))
-        for group in groups
-    }
-    if several := sum(len(labels) > 1 for labels in merged.values()):
+    """The first of files with the same content, with the labels of all."""
+    first = find_copies(list(pictures))
+    labels: dict[str, set[str]] = {}
+    for path, names in pictures.items():
+        labels.setdefault(first.get(path, path), set()).update(names)
+    merged = {path: tuple(sorted(names)) for path, names in labels.items()}
+    if several := sum(len(names) > 1 for names in merged.values()):
         tf.print(f"{several} of {len(merged)} pictures lie in several class folders")
     return dict(sorted(merged.items(), key=lambda item: (item[1], item[0])))
-
-
-def _parted(paths: list[str], key: Callable[[str], object]) -> Iterable[list[str]]:
-    """The paths in groups of equal key, which is not asked for of a path that is alone."""
-    if len(paths) == 1:
-        return [paths]
-    groups: dict[object, list[str]] = {}
-    for path in paths:
-        groups.setdefault(key(path), []).append(path)
-    return groups.values()
-
-
-def _size(path: str) -> int:
-    return tf.io.gfile.stat(path).length
-
-
-def _content(path: str) -> bytes:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return hashlib.sha256(file.read()).digest()

@@ -2,16 +2,20 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.pictures.copies import find_copies, leak_warning
 from efficientnet_tf.data.sources.source import IndexedSource, Picture
 
 _HELD_OUT_SHARE = 1 / 5
+# Looking for copies takes a second for ten thousand pictures on a disk. In a bucket every picture
+# would be a request, and the more pictures there are, the more have the size of another.
+_MAX_SEARCHED = 20_000
 
 # Path of each picture to the sorted names of its labels.
 Labelled = Mapping[str, tuple[str, ...]]
@@ -40,12 +44,8 @@ class LabelledFiles(IndexedSource):
         super().__init__(config)
         self.label_names = _names(train or evaluation)
         self.num_classes = len(self.label_names)
-        unknown = sorted(set(_names(evaluation)) - set(self.label_names))
-        if unknown:
-            raise UserError(
-                f"--data_dir={config.data_dir} has pictures of {unknown[0]!r} to evaluate but none "
-                "to train on"
-            )
+        self.splits = {"train": _by_class(train), "val": _by_class(evaluation)}
+        _check_classes(config.data_dir, self.splits)
         several = (path for split in (train, evaluation) for path in split if len(split[path]) != 1)
         if path := next(several, None):
             self.multi_label_reason = f"{path} has {len({**train, **evaluation}[path])} labels"
@@ -60,6 +60,30 @@ class LabelledFiles(IndexedSource):
             tf.constant(list(pictures), tf.string),
             tf.RaggedTensor.from_row_lengths(tf.constant(classes, tf.int32), counts),
         )
+
+    def check_for_training(self, evaluated: bool) -> list[str]:
+        where = f"--data_dir={self.config.data_dir}"
+        if not self.train_size:
+            raise UserError(f"{where} has no pictures to train on")
+        if self.num_classes == 1 and not self.is_multi_label:
+            raise UserError(
+                f"{where} has one class only, {self.label_names[0]!r}; name the folder that has a "
+                "folder for each class"
+            )
+        train, evaluation = (_paths(self.splits[split]) for split in ("train", "val"))
+        if not evaluation:
+            if evaluated:
+                raise UserError(
+                    f"{where} has no pictures to evaluate: of three in a class one is held out; "
+                    "--mode=train does without"
+                )
+            return []
+        warnings = []
+        if unseen := [name for name in self.label_names if not self.splits["val"].get(name)]:
+            warnings.append(f"no picture of {_some(unseen)} is evaluated")
+        if len(train) + len(evaluation) <= _MAX_SEARCHED and "://" not in self.config.data_dir:
+            warnings += leak_warning(evaluation, find_copies(train + evaluation))
+        return warnings
 
     def train_class_counts(self) -> tuple[np.ndarray, int]:
         classes = self._train.classes.values.numpy()
@@ -86,6 +110,39 @@ class LabelledFiles(IndexedSource):
 
 def _names(pictures: Labelled) -> list[str]:
     return sorted({name for labels in pictures.values() for name in labels})
+
+
+def _by_class(pictures: Labelled) -> dict[str, list[str]]:
+    classes: dict[str, list[str]] = {}
+    for path, labels in pictures.items():
+        for name in labels:
+            classes.setdefault(name, []).append(path)
+    return classes
+
+
+def _paths(classes: Mapping[str, Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(path for paths in classes.values() for path in paths))
+
+
+def _check_classes(data_dir: str | None, splits: Mapping[str, Mapping]) -> None:
+    """Every class that is evaluated must be trained; the other way round is usable."""
+    train, evaluation = set(splits["train"]), set(splits["val"])
+    unknown = sorted(evaluation - train) if train else []
+    if unknown:
+        unseen = sorted(train - evaluation)
+        others = f"; of {_some(unseen)} there are none to evaluate" if unseen else ""
+        raise UserError(
+            f"--data_dir={data_dir} has pictures of {_some(unknown)} to evaluate but none to train "
+            f"on{others}"
+        )
+
+
+def _some(names: Collection[str]) -> str:
+    """The first three names, and how many more there are."""
+    *first, last = [repr(name) for name in names][:3]
+    if len(names) > 3:
+        return f"{', '.join([*first, last])} and {len(names) - 3} more classes"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def hold_out(pictures: Labelled, seed: int) -> tuple[Labelled, Labelled]:

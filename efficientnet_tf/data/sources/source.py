@@ -5,6 +5,7 @@ record) runs in parallel, together with decoding.
 """
 
 import abc
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,12 +49,14 @@ class Source(abc.ABC):
       label_names: one per class, or None.
       multi_label_reason: None where every picture has one label; of multi-label data a clause that
         says which picture has not.
+      splits: of data that are files, the paths by class by split; else None.
     """
 
     name: str
     num_classes: int | None
     label_names: list[str] | None = None
     multi_label_reason: str | None = None
+    splits: Mapping[str, Mapping[str, Sequence[str]]] | None = None
 
     @property
     def is_multi_label(self) -> bool:
@@ -81,6 +84,17 @@ class Source(abc.ABC):
                 f"{self.num_classes + 1} with a background class"
             )
         return extra
+
+    def check_for_training(self, evaluated: bool) -> list[str]:
+        """What a person who trains on these data should know, a line each.
+
+        Args:
+          evaluated: whether the run evaluates too.
+
+        Raises:
+          UserError: such a run cannot work.
+        """
+        return []
 
     @property
     @abc.abstractmethod

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.run.explanations import Explanations
 from efficientnet_tf.run.predictor import Predictor
 from efficientnet_tf.run.resolve import resolve
 from efficientnet_tf.run.starting_point import to_predict
@@ -16,7 +17,7 @@ from efficientnet_tf.train.progress import Progress
 
 
 def predict(config: RunConfig) -> None:
-    """Prints a table for each picture, and writes all results to `output_json`.
+    """Prints a table for each picture; writes results to `output_json`, pictures to `explain`.
 
     Raises:
       UserError: at the end, if a picture could not be read; the others are done by then.
@@ -29,10 +30,11 @@ def predict(config: RunConfig) -> None:
     folder = os.path.dirname(output or "") or "."
     if not tf.io.gfile.isdir(folder):
         raise UserError(f"--output_json={output}: {folder} is not a folder")
+    paths = _pictures(config.arguments)
+    explanations = Explanations(config.explain, paths) if config.explain else None
     weights = to_predict(config)
     network, config = resolve(config, weights)
-    paths = _pictures(config.arguments)
-    predictor = Predictor(network, weights, config.data.eval_batch_size)
+    predictor = Predictor(network, weights, config.data.eval_batch_size, explanations)
     results, progress = [], Progress("predict", len(paths), unit="image")
     for result in predictor.predict(paths):
         results.append(result)
@@ -42,6 +44,8 @@ def predict(config: RunConfig) -> None:
         warn_of_unit_range()
     for result in results:
         print(_table(result))
+    if config.explain:
+        print(f"explained: {config.explain}")
     if output:
         with tf.io.gfile.GFile(output, "w") as file:
             json.dump(results, file, indent=1)
