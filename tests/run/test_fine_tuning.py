@@ -32,11 +32,11 @@ def write(folder, digits, start, stop):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """`pretrained`, a small network that knows 0 to 4; `pictures`, 20 and 20 of each of 5 to 9."""
+    """`pretrained`, a small network that knows 0 to 4; `pictures`, 60 and 20 of each of 5 to 9."""
     home = tmp_path_factory.mktemp("home")
     write(home / "known" / "train", range(5), 0, 120)
     write(home / "known" / "val", range(5), 120, 170)
-    write(home / "pictures" / "train", range(5, 10), 0, 20)
+    write(home / "pictures" / "train", range(5, 10), 0, 60)
     write(home / "pictures" / "val", range(5, 10), 100, 120)
     config = tiny_run(home / "pretrained", train_steps=250)
     data = dataclasses.replace(
@@ -61,14 +61,20 @@ def test_the_commands(home, monkeypatch):
     commands = block.replace("\\\n", " ").replace("--model_name=efficientnet-b0 ", "")
     commands = commands.replace("noisy-student", "pretrained").splitlines()
     words = [shlex.split(command.removeprefix("python main.py ")) for command in commands]
-    assert len(words) == 4 and words[0][0] == "--flagfile=finetune-folder"
+    assert len(words) == 5 and words[1][0] == "--flagfile=finetune-folder"
     for arguments in words:
         result = call(*arguments)
         assert result.returncode == 0, (arguments, result.stderr)
     curve = accuracies(home / "runs" / "pictures")[:20]
     assert len(curve) == 20
     assert max(curve) - curve[-1] <= 0.02 and curve[-1] > 0.7
-    assert (home / "pictures.keras").exists()
+    files = (
+        "pictures.keras",
+        "runs/pictures/report/per_class.csv",
+        "runs/pictures/augmentation.png",
+    )
+    assert all((home / file).exists() for file in files)
+    assert len(list((home / "reasons").rglob("*.png"))) == 5 * 20
     scratch = {"init_checkpoint": None, "freeze_bn": False, "data_dir": "pictures", "seed": 1}
     network = {"width_coefficient": 0.25, "depth_coefficient": 0.1, "input_image_size": 32}
     en.fit(en.recipe("finetune-folder", model_dir="runs/scratch", **scratch, **network))
