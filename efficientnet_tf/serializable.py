@@ -27,6 +27,7 @@ CLASSES = {
     "SymmetricConv2D": "nn.padding",
     "SymmetricDepthwiseConv2D": "nn.padding",
     "Constant": "train.schedule",
+    "AdamW": "train.optimizer",
     "LARS": "train.optimizer",
     "Momentum": "train.optimizer",
     "RMSprop": "train.optimizer",

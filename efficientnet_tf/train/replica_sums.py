@@ -29,7 +29,7 @@ class ReplicaTable:
 
     def reset(self) -> None:
         """Sets every sum to 0."""
-        self._table.assign(tf.zeros_like(self._table))
+        self._table.assign(tf.zeros(self.shape))  # zeros_like would sum the replicas first
 
     def add(self, values: tf.Tensor) -> None:
         """Adds an array of the table's shape, float32; called inside a replica."""
