@@ -151,7 +151,10 @@ def test_brackets_in_a_folders_name_are_refused_not_overlooked(tmp_path):
         saved.save(number)
     assert not list(path.glob("ckpt-1.*"))
     assert list_checkpoints(str(path)) == [f"{path}/ckpt-2"]
-    for refuse in (lambda: RunFolder(str(path)).check(toy_config()), saved.restore_latest):
+    for refuse in (
+        lambda: RunFolder(str(path)).check(toy_config(), "softmax"),
+        saved.restore_latest,
+    ):
         with pytest.raises(UserError, match=r"TensorFlow cannot read .* with \[|no checkpoint can"):
             refuse()
 
