@@ -107,7 +107,7 @@ def average_precisions(positive: np.ndarray, negative: np.ndarray) -> np.ndarray
       positive, negative: how many examples of a class with label 1 and 0 have a score in each bin,
         [classes, bins], the lowest scores first.
     """
-    positive, negative = (np.float64(n[:, ::-1]) for n in (positive, negative))
+    positive, negative = (n[:, ::-1].astype(np.float64) for n in (positive, negative))
     hits, misses = (np.cumsum(n, axis=1) for n in (positive, negative))
     # Within a bin the order is unknown: on average a positive has half of the others before it.
     hits_there, misses_there = hits - (positive - 1) / 2, misses - negative / 2
