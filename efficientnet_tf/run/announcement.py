@@ -22,13 +22,20 @@ def announce(session: Session, start: int, report: str | None, profiled: range) 
         f"{session.network.num_classes} classes",
         f"{config.data.dataset}: {source.num_train_images} training images, "
         f"{source.num_eval_images or 'an unknown number'} to evaluate",
-        f"{config.train.train_steps} steps of {config.data.train_batch_size} on {replicas} "
-        f"replica{'s' * (replicas > 1)} ({type(session.strategy).__name__.lstrip('_')}), "
+        f"{config.train.train_steps} steps of {config.data.train_batch_size} images, "
+        f"{_epochs(session):,.1f} epochs, on {replicas} replica{'s' * (replicas > 1)} "
+        f"({type(session.strategy).__name__.lstrip('_')}), "
         f"{f'from step {start}' if start else 'from the start'}",
         *([report] if report and not start else []),
         f"results: {session.folder.path}",
         *([_profile(session, start, profiled)] if profiled else []),
     )
+
+
+def _epochs(session: Session) -> float:
+    config = session.config
+    images = config.train.train_steps * config.data.train_batch_size
+    return images / session.source.num_train_images
 
 
 def _profile(session: Session, start: int, profiled: range) -> str:
