@@ -264,7 +264,7 @@ def plot(results: list[dict], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    summary = summarised(results)
+    summary = {task: runs for task, runs in summarised(results).items() if len(runs) > 1}
     names = [name for name in (*COMMANDS, *GUIDES) if any(name in c for c in summary.values())]
     figure, axes = pyplot.subplots(figsize=(9, 3.6), layout="constrained")
     # Okabe and Ito's palette, which the colour-blind can tell apart.

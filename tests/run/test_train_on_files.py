@@ -33,11 +33,12 @@ def test_records(tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    pixels = np.random.RandomState(0).randint(0, 256, [6, 40, 50, 3]).astype("uint8")
+    random = np.random.RandomState(0)
     for split in ("train", "val"):
         for name in ("cats", "dogs"):
             folder = tmp_path / "pictures" / split / name
             folder.mkdir(parents=True)
+            pixels = random.randint(0, 256, [6, 40, 50, 3]).astype("uint8")
             for index, image in enumerate(pixels):
                 Image.fromarray(image).save(folder / f"{index}.jpg")
     return tmp_path / "pictures"
