@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from efficientnet_tf.run.picture import fit_text
+from efficientnet_tf.run.picture import colour_scale, fit_text
 
 # Above so many classes only those that are confused most are drawn.
 _MOST_CLASSES = 50
@@ -51,7 +51,7 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> np.ndarray:
         canvas.paste(label, (left - _MARGIN // 2 - label.width, top + offset))
         upright = label.rotate(90, expand=True)
         canvas.paste(upright, (left + offset, top - _MARGIN // 2 - upright.height))
-    colours = _blues(shares)
+    colours = colour_scale(shares, _BLUES).astype(np.uint8)
     for (row, column), count in np.ndenumerate(counts):
         corner = (left + column * side, top + row * side)
         ink = "white" if shares[row, column] > 0.5 else _TEXT
@@ -94,14 +94,6 @@ def _draw_cell(draw, corner, side, count, colour, ink):
     if count:
         text, font = fit_text(_short(count), side - 2)
         draw.text((left + side / 2, top + side / 2), text, ink, font, anchor="mm")
-
-
-def _blues(shares: np.ndarray) -> np.ndarray:
-    """The colours of shares in 0..1, uint8 [..., 3]."""
-    stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in _BLUES])
-    places = np.linspace(0, 1, len(stops))
-    channels = [np.interp(shares, places, channel) for channel in stops.T]
-    return np.stack(channels, axis=-1).astype(np.uint8)
 
 
 def _short(count: int) -> str:

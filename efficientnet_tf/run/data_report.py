@@ -1,6 +1,5 @@
 """What a folder of pictures is like: a few lines for a person, and a table of all pictures."""
 
-import csv
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ import tensorflow as tf
 from efficientnet_tf.arch.summary import text_table
 from efficientnet_tf.data.pictures.census import Entry
 from efficientnet_tf.data.pictures.copies import leak_warning
+from efficientnet_tf.run.csv_text import csv_text
 
 # Of more classes only the largest and the smallest are shown.
 _CLASSES_SHOWN = 20
@@ -19,10 +19,7 @@ _SPLITS = ("train", "val")
 
 def write_csv(entries: Sequence[Entry], path: str) -> None:
     """A row for each picture, with a column for each field of `Entry`."""
-    with tf.io.gfile.GFile(path, "w") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(Entry._fields)
-        rows.writerows(entries)
+    tf.io.write_file(path, csv_text([Entry._fields, *entries]))
 
 
 def report(entries: Sequence[Entry], image_size: int) -> str:

@@ -10,12 +10,12 @@ from PIL import Image
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.nn.grad_cam import grad_cam
-from efficientnet_tf.run.picture import captioned_grid
+from efficientnet_tf.run.picture import captioned_grid, colour_scale
 
 # Ten equidistant colours of "inferno", which grows evenly in brightness, also for the colour-blind.
 _INFERNO = (
-    (0, 0, 4), (27, 12, 66), (75, 12, 107), (120, 28, 109), (165, 44, 96),
-    (207, 68, 70), (237, 105, 37), (251, 154, 6), (247, 208, 60), (252, 255, 164),
+    "#000004", "#1b0c42", "#4b0c6b", "#781c6d", "#a52c60",
+    "#cf4446", "#ed6925", "#fb9a06", "#f7d03c", "#fcffa4",
 )  # fmt: skip
 _GAP = 4
 
@@ -72,8 +72,6 @@ def _side_by_side(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     image = np.clip(image, 0, 255)
     size = image.shape[1::-1]
     heat = np.asarray(Image.fromarray(heat / (heat.max() or 1)).resize(size, Image.BICUBIC))
-    stops = np.linspace(0, 1, len(_INFERNO))
-    colours = np.stack([np.interp(heat, stops, channel) for channel in np.transpose(_INFERNO)], -1)
     grey = image.mean(-1, keepdims=True)
     gap = np.full([len(image), _GAP, 3], 255.0)
-    return np.concatenate([image, gap, (colours + grey) / 2], axis=1)
+    return np.concatenate([image, gap, (colour_scale(heat, _INFERNO) + grey) / 2], axis=1)

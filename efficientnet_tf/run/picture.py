@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 _SMALLEST_SIDE = 112
 _CAPTION_HEIGHT = 22
@@ -41,6 +41,17 @@ def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 6
             below = top + pixels.shape[1] + 2 + line * _CAPTION_HEIGHT
             draw.text((left + 2, below), text, "black", font)
     return np.asarray(canvas)
+
+
+def colour_scale(values: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """The colours of values in 0..1, between equidistant ones: float64 [..., 3] in 0..255.
+
+    Args:
+      colours: as Pillow names them, `#f7fbff`; that of 0 first.
+    """
+    stops = np.linspace(0, 1, len(colours))
+    channels = np.transpose([ImageColor.getrgb(colour) for colour in colours])
+    return np.stack([np.interp(values, stops, channel) for channel in channels], axis=-1)
 
 
 _font = functools.cache(ImageFont.load_default)

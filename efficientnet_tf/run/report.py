@@ -1,16 +1,14 @@
 """`--eval_report`: a folder that says how good some weights are, and where they fail."""
 
-import csv
 import dataclasses
-import io
 import json
 import os
-from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.run.csv_text import csv_text
 from efficientnet_tf.run.findings import ClassResult, Findings
 
 
@@ -67,15 +65,9 @@ class EvaluationReport:
 
 def _per_class(classes: list[ClassResult]) -> str:
     fields = [field.name for field in dataclasses.fields(ClassResult)]
-    return _csv([["class", *fields[1:]], *map(dataclasses.astuple, classes)])
+    return csv_text([["class", *fields[1:]], *map(dataclasses.astuple, classes)])
 
 
 def _confusion(findings: Findings) -> str:
     rows = zip(findings.names, findings.confusion.tolist(), strict=True)
-    return _csv([["true / predicted", *findings.names], *([name, *row] for name, row in rows)])
-
-
-def _csv(rows: Iterable[Iterable]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return csv_text([["true / predicted", *findings.names], *([name, *row] for name, row in rows)])

@@ -1,13 +1,11 @@
 """`--mode=lr_range`."""
 
-import csv
-import io
-
 import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.run.chart import LogChart
+from efficientnet_tf.run.csv_text import csv_text
 from efficientnet_tf.run.session import explained, open_session
 from efficientnet_tf.run.training import build_loop, build_step
 from efficientnet_tf.train.progress import Progress
@@ -56,12 +54,9 @@ def _base(rate: float, batch_size: int) -> str:
 
 
 def _table(test: RateRange) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "learning_rate", "loss", "smoothed_loss"])
-    for step, row in enumerate(zip(test.rates, test.losses, test.smoothed, strict=True)):
-        writer.writerow([step, *(f"{value:.6g}" for value in row)])
-    return text.getvalue()
+    rows = zip(test.rates, test.losses, test.smoothed, strict=True)
+    lines = ([step, *(f"{value:.6g}" for value in row)] for step, row in enumerate(rows))
+    return csv_text([["step", "learning_rate", "loss", "smoothed_loss"], *lines])
 
 
 def _draw(test: RateRange, batch_size: int) -> np.ndarray:
