@@ -54,12 +54,8 @@ def fit(
 ) -> Fit:
     """Trains a network, or goes on with the run in `config.train.model_dir`.
 
-        config = en.RunConfig(
-            model_name="efficientnet-b0",
-            data=en.DataConfig(dataset="folder", data_dir="pictures", train_batch_size=32),
-            train=en.TrainConfig(model_dir="runs/pictures", train_steps=500, steps_per_eval=100,
-                                 init_checkpoint="noisy-student"),
-        )
+        config = en.recipe("finetune-folder", model_name="efficientnet-b0", data_dir="pictures",
+                           init_checkpoint="noisy-student", model_dir="runs/pictures")
         print(en.fit(config).evaluations[-1]["top_1_accuracy"])
 
     Args:
@@ -84,6 +80,7 @@ def fit(
         for _ in training.segments():
             pass
     session = training.session
+    training.wait_for_all_workers()  # the chief may be archiving the last evaluation
     _take_best(training)
     _finish(session)
     training.wait_for_all_workers()

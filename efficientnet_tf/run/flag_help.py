@@ -14,8 +14,8 @@ Trains, evaluates and uses EfficientNets. Flags are --name=value; switches are -
 In brackets: what holds without the flag.
 
   efficientnet-tf --flagfile=quickstart
-  efficientnet-tf --init_checkpoint=noisy-student --dataset=folder --data_dir=pictures \\
-      --train_batch_size=64 --train_steps=2000 --model_dir=runs/pictures
+  efficientnet-tf --flagfile=finetune-folder --init_checkpoint=noisy-student \\
+      --data_dir=pictures --model_dir=runs/pictures
 """
 _FULL_TAIL = """\
 Also: --flagfile=FILE reads flags from a file, or from a recipe by its name; --verbosity=0 shows
