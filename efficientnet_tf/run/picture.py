@@ -59,7 +59,7 @@ _font = functools.cache(ImageFont.load_default)
 
 def fit_text(
     text: str, width: int, largest: int = _FONT_SIZES[0]
-) -> tuple[str, ImageFont.FreeTypeFont]:
+) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
     """The text and the largest font in which it fits a width in pixels, cut only in the smallest.
 
     Args:
