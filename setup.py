@@ -13,6 +13,16 @@ ROOT = Path(__file__).resolve().parent
 REPOSITORY = os.environ.get("EFFICIENTNET_TF_REPOSITORY", "").rstrip("/")
 # Folder at the top of the repository -> the files of it that a wheel has inside the package.
 INSIDE_PACKAGE = {"flags": "*.flags", "docs": "*.md"}
+# The builds of TensorFlow are packages of their own with one module. pip would lay a second one
+# over the first, so that none of them can be a requirement of every installation.
+PC = "platform_machine in 'x86_64 AMD64' and sys_platform != 'darwin'"  # else there is no -cpu
+NOT_PC = "platform_machine not in 'x86_64 AMD64' or sys_platform == 'darwin'"
+TENSORFLOW = {
+    "cpu": [f"tensorflow-cpu>=2.20; {PC}", f"tensorflow>=2.20; {NOT_PC}"],
+    "gpu": ["tensorflow[and-cuda]>=2.20"],
+    # A later libtpu lacks symbols that this build needs, and ends the process at import.
+    "tpu": ["tensorflow-tpu>=2.20,<2.21", "libtpu>=0.0.17,<0.0.22"],
+}
 
 
 class BuildWithRecipes(build_py):
@@ -94,7 +104,6 @@ setup(
     package_data={"efficientnet_tf": ["data/*.json", "py.typed", "*.pyi"]},
     cmdclass={"build_py": BuildWithRecipes},
     install_requires=[
-        "tensorflow>=2.21",
         "tensorflow-datasets",
         "importlib_resources",  # tensorflow-datasets 4.9.10 imports it and does not ask for it
         "keras-cv",
@@ -103,6 +112,7 @@ setup(
         "pillow",  # TensorBoard needs it too
     ],
     extras_require={
+        **TENSORFLOW,
         "quickstart": ["scikit-learn"],
         "safetensors": ["safetensors"],
         "test": [

@@ -11,6 +11,7 @@ without `custom_objects`.
 
 import importlib
 
+from efficientnet_tf import installation
 from efficientnet_tf.arch.constructor_names import CONSTRUCTOR_NAMES
 from efficientnet_tf.serializable import register_with_keras
 
@@ -56,7 +57,12 @@ register_with_keras()
 def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
+    try:
+        module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
+    except ModuleNotFoundError as error:
+        if not installation.is_part_of_tensorflow(error.name):
+            raise
+        raise ImportError(installation.without_tensorflow(error.name)) from None
     value = module if _PUBLIC[name] == name else getattr(module, name)
     globals()[name] = value  # the next access does not come here
     return value

@@ -334,6 +334,11 @@ class DistributionConfig:
     gcp_project: str | None = None
     use_bfloat16: bool | None = None
 
+    @property
+    def uses_tpu(self) -> bool:
+        """Whether the run asks for a TPU."""
+        return self.strategy == "tpu" or (not self.strategy and bool(self.tpu))
+
 
 @dataclass(frozen=True)
 class RunConfig:

@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # What a room may import of the package besides itself. Files at the top are rooms of their own.
 ALLOWED = {
     "config": set(),
+    "installation": {"config"},
     "serializable": set(),
     "arch": {"config"},
     "nn": {"arch", "config"},
@@ -23,8 +24,8 @@ ALLOWED = {
     "build": {"arch", "config", "nn", "weights"},
     "applications": {"arch", "build", "weights"},
     "imagenet": {"arch", "config"},
-    "run": {"arch", "config", "data", "imagenet", "nn", "train", "weights"},
-    "__init__": {"arch", "serializable"},
+    "run": {"arch", "config", "data", "imagenet", "installation", "nn", "train", "weights"},
+    "__init__": {"arch", "installation", "serializable"},
 }
 # Third-party modules that only some rooms may touch.
 RESERVED = {

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from absl import app, logging
 from absl import flags as absl_flags
 
+from efficientnet_tf import installation
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.run import flags
 from efficientnet_tf.run.flag_help import requested_help
@@ -52,6 +53,9 @@ def main(argv: Sequence[str]) -> None:
 
 def execute(config: RunConfig) -> None:
     """Starts TensorFlow and runs `config`."""
+    installation.check()
+    if config.distribution.uses_tpu:
+        os.environ.update(installation.pjrt_settings())
     with _quiet_start():
         import tensorflow as tf
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from efficientnet_tf.config import DistributionConfig, UserError, unknown_name
 
 _PROBE_SECONDS = 10
+_TPU_FILES = ("/dev/accel0", "/dev/vfio/0", "/dev/vfio/vfio")
 
 
 def choose_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
@@ -33,7 +34,7 @@ def choose_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
 
 
 def _detect(config: DistributionConfig) -> str:
-    if config.tpu:
+    if config.uses_tpu:
         return "tpu"
     if _tf_config().get("cluster"):
         return "multi_worker_mirrored"
@@ -68,8 +69,11 @@ def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
         )
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
+    except UserError:
+        raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)
+        # The first lines of TensorFlow's messages say where it was, the last what the matter is.
+        reason = (str(error).strip() or repr(error)).splitlines()[-1][:160]
         raise UserError(
             f"no TPU answers at {name!r} ({reason}); name one with --tpu=NAME or --tpu=local on a "
             "TPU VM, or leave out --use_tpu"
@@ -78,10 +82,20 @@ def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
 
 
 def _check_reachable(name: str) -> None:
-    """Fails at once where TensorFlow would wait minutes for a TPU that is not there."""
+    """Fails at once where TensorFlow would wait minutes for a TPU that is not there.
+
+    Raises:
+      UserError: there is a TPU, but this TensorFlow is not made for one.
+      OSError: there is none.
+    """
     if name == "local":
-        if not any(map(os.path.exists, ("/dev/accel0", "/dev/vfio/0", "/dev/vfio/vfio"))):
+        if not any(map(os.path.exists, _TPU_FILES)):
             raise OSError("this machine has no TPU device")
+        if not tf.config.list_physical_devices("TPU_SYSTEM"):
+            raise UserError(
+                f"this TensorFlow {tf.__version__} is not the build for TPUs; in an environment "
+                "without another one, pip install 'efficientnet-tf[tpu]'"
+            )
         return
     address = name.removeprefix("grpc://")
     host, _, port = address.partition(":")
