@@ -53,7 +53,8 @@ def _group_moments(x, replicas):
     context = tf.distribute.get_replica_context()
     groups = max(1, context.num_replicas_in_sync // replicas)
     row = tf.one_hot(tf.math.minimum(replica_id() // replicas, groups - 1), groups, dtype=x.dtype)
-    sizes = context.all_reduce(tf.distribute.ReduceOp.SUM, row)
+    last = context.num_replicas_in_sync - (groups - 1) * replicas
+    sizes = tf.constant([replicas] * (groups - 1) + [last], x.dtype)
     table = context.all_reduce(tf.distribute.ReduceOp.SUM, row[:, None] * moments)
     mean, square = tf.split(tf.linalg.matvec(table, row / sizes, transpose_a=True), 2)
     return mean, square - mean * mean

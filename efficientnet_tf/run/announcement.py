@@ -24,12 +24,17 @@ def announce(session: Session, start: int, report: str | None, profiled: range) 
         f"{source.num_eval_images or 'an unknown number'} to evaluate",
         f"{config.train.train_steps} steps of {config.data.train_batch_size} images, "
         f"{_epochs(session):,.1f} epochs, on {replicas} replica{'s' * (replicas > 1)} "
-        f"({type(session.strategy).__name__.lstrip('_')}), "
+        f"({type(session.strategy).__name__.lstrip('_')}){_precision(session)}, "
         f"{f'from step {start}' if start else 'from the start'}",
         *([report] if report and not start else []),
         f"results: {session.folder.path}",
         *([_profile(session, start, profiled)] if profiled else []),
     )
+
+
+def _precision(session: Session) -> str:
+    dtype = session.model.compute_dtype
+    return "" if dtype == "float32" else f" in {dtype}"
 
 
 def _epochs(session: Session) -> float:

@@ -117,7 +117,8 @@ class TrainStep:
         for gradient, variable in zip(gradients, variables, strict=True):
             own = rate * self.rate_factors[variable.path] if self.rate_factors else rate
             self.optimizer.update_step(gradient, variable, own)
-        self.optimizer.iterations.assign_add(1)
+        # By its value: Keras' own method asks TPUs to agree on the number.
+        self.optimizer.iterations.value.assign_add(1)
 
     def _layer_context(self, context, part) -> StepContext:
         """Random draws of their own for each part of the batch of each replica in each step."""

@@ -1,0 +1,179 @@
+"""What can be said of TPUs without one: what is traced for eight cores, and a run on one."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.command import TINY, last_result, main
+from helpers.fake_tpu import tpu_of
+from helpers.toy import tiny_run
+from tensorflow.python.framework import kernels
+
+from efficientnet_tf.config import DistributionConfig
+from efficientnet_tf.run.insight import Insight
+from efficientnet_tf.run.training import prepare_training
+from efficientnet_tf.weights.formats.run_checkpoint import RunCheckpoint
+
+pytestmark = pytest.mark.slow
+REPLICAS = 8
+# Communication between the cores of a TPU: TensorFlow's builds without TPUs have no kernels for it.
+COMMUNICATION = {"CrossReplicaSum", "CollectivePermute", "AllToAll"}
+
+
+def training(folder, **changes):
+    """A run of the command line's own parts under a TPU of eight cores."""
+    run = tiny_run(folder, train_steps=2, **changes)
+    data = dataclasses.replace(run.data, train_batch_size=32, eval_batch_size=64)
+    distribution = DistributionConfig(strategy="tpu")
+    with tpu_of(REPLICAS):
+        run = dataclasses.replace(run, data=data, distribution=distribution)
+        return prepare_training(run, verbose=False)
+
+
+class Traced:
+    """The ops of a function of two numbers of steps, and those that are on the device."""
+
+    def __init__(self, function, *arguments):
+        graph = function.get_concrete_function(*arguments).graph.as_graph_def()
+        nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+        self.all = Counter(node.op for node in nodes)
+        self.on_device = [
+            node
+            for node in nodes
+            if "_tpu_replicate" in node.attr and node.op != "TPUReplicateMetadata"
+        ]
+        self.device_ops = Counter(node.op for node in self.on_device)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return training(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def loop(run):
+    loop = run.trainer.loop
+    return Traced(loop._run, loop._iterator, tf.constant(2))
+
+
+@pytest.fixture(scope="module")
+def evaluation(run):
+    insight = Insight(run.session)
+    evaluator = run.session.evaluator(insight.observers)
+    return Traced(evaluator._run, iter(evaluator.dataset), tf.constant(2))
+
+
+@pytest.fixture(params=["loop", "evaluation"])
+def traced(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_run_is_of_eight_cores(run, loop):
+    assert run.session.strategy.num_replicas_in_sync == REPLICAS
+    assert run.session.model.compute_dtype == "bfloat16"
+    assert loop.all["TPUReplicateMetadata"] == 2  # the step, and the statistics at a call's end
+    assert loop.all["IteratorGetNext"] == REPLICAS and not loop.all["IteratorGetNextAsOptional"]
+
+
+def test_nothing_on_the_device_is_text_or_an_assertion(traced):
+    text = tf.string.as_datatype_enum
+    assert not [
+        node.name for node in traced.on_device for a in node.attr.values() if a.type == text
+    ]
+    assert not traced.device_ops["Assert"] and not traced.device_ops["StringFormat"]
+    assert sum(traced.device_ops.values()) > 100  # there is something there
+
+
+def test_gradients_are_summed_once_and_nothing_else_is_sent(run, loop):
+    trained = run.session.model.trainable_variables
+    assert loop.device_ops["CrossReplicaSum"] == len(trained) + 1  # and the statistics, packed
+    assert not loop.device_ops["AllToAll"] and not loop.device_ops["CollectivePermute"]
+
+
+def test_an_evaluation_sends_nothing(evaluation):
+    assert not COMMUNICATION & set(evaluation.device_ops)
+
+
+def test_batch_norm_groups_send_their_moments_once(tmp_path):
+    run = training(tmp_path, batch_norm_replicas=4)
+    loop = Traced(run.trainer.loop._run, run.trainer.loop._iterator, tf.constant(2))
+    trained = run.session.model.trainable_variables
+    norms = sum(variable.path.endswith("gamma") for variable in trained)
+    # Forward and backward for each norm, on top of gradients and statistics.
+    assert loop.device_ops["CrossReplicaSum"] == len(trained) + 1 + 2 * norms
+
+
+@pytest.fixture(scope="module")
+def compiler():
+    """The name under which a build registers the kernels of its compiler."""
+    with contextlib.suppress(
+        tf.errors.OpError
+    ):  # the first compilation registers them; the TPU build fails in it
+        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
+    known = {k.device_type for k in kernels.get_registered_kernels_for_op("Conv2D").kernel}
+    return "XLA_TPU_JIT" if "XLA_TPU_JIT" in known else "XLA_CPU_JIT"
+
+
+def test_every_op_can_be_compiled_for_the_device(traced, compiler):
+    without = {
+        op
+        for op in traced.device_ops
+        if compiler not in {k.device_type for k in kernels.get_registered_kernels_for_op(op).kernel}
+    }
+    assert not without - (COMMUNICATION if compiler == "XLA_CPU_JIT" else set())
+
+
+def test_checkpoints_are_saved_and_restored(run):
+    saver = run.trainer.saver
+    prefix = saver.save(0)
+    kernel = run.session.model.trainable_variables[0]
+    before = kernel.numpy()
+    kernel.assign(np.zeros_like(before))
+    saver.restore_latest()
+    np.testing.assert_array_equal(kernel.numpy(), before)
+    assert f"model/{kernel.path}" in {name.split("/.")[0] for name in RunCheckpoint(prefix).shapes}
+
+
+# One core, run.
+
+
+def on_a_tpu(*arguments):
+    script = Path(__file__).parents[1] / "helpers" / "fake_tpu.py"
+    command = [sys.executable, str(script), "--use_tpu", *map(str, arguments)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_a_run_on_one_core_is_that_of_the_cpu(tmp_path):
+    """Trained, saved, killed in between, continued, evaluated: the CPU's numbers."""
+    flags = [*TINY, "--nouse_bfloat16", "--num_eval_images=56"]
+    tpu, cpu = (f"--model_dir={tmp_path / name}" for name in ("tpu", "cpu"))
+    for steps in (2, 4):
+        result = on_a_tpu(*flags, tpu, f"--train_steps={steps}")
+        assert result.returncode == 0, result.stderr
+        assert last_result(result)["step"] == steps
+    assert main(*flags, cpu, "--train_steps=4").returncode == 0
+    expected, found = (
+        [json.loads(line) for line in (tmp_path / name / "eval.jsonl").read_text().splitlines()]
+        for name in ("cpu", "tpu")
+    )
+    for one, other in zip(expected, found, strict=True):
+        for number in ("step", "num_images", "top_1_accuracy", "loss"):
+            assert one[number] == pytest.approx(other[number], rel=1e-5), number
+    evaluated = on_a_tpu("--mode=eval", tpu, *flags)
+    assert last_result(evaluated)["loss"] == pytest.approx(expected[-1]["loss"], rel=1e-5)
+
+
+def test_a_run_on_one_core_computes_in_bfloat16(tmp_path):
+    result = on_a_tpu(*TINY, "--train_steps=2", f"--model_dir={tmp_path}", "--num_eval_images=56")
+    assert result.returncode == 0, result.stderr
+    assert last_result(result)["step"] == 2
+    assert "on 1 replica (TPUStrategy) in bfloat16" in result.stdout, result.stdout
