@@ -113,6 +113,9 @@ setup(
     ],
     extras_require={
         **TENSORFLOW,
+        # The TPU's compiler, for benchmarks/tpu_compile.py: later than the build for TPUs takes, so
+        # in an environment of its own. JAX's inner names are used: pinned to what works.
+        "tpu-compile": [*TENSORFLOW["cpu"], "jax==0.10.2", "libtpu==0.0.52"],
         "quickstart": ["scikit-learn"],
         "safetensors": ["safetensors"],
         "test": [

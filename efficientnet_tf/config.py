@@ -322,13 +322,18 @@ class DistributionConfig:
 
     Attributes:
       strategy: `default`, `mirrored`, `multi_worker_mirrored`, `tpu`, or None to look at the
-        machine: a TPU that is named, workers in TF_CONFIG, several GPUs, else one device.
+        machine: a TPU that is named, several workers, several GPUs, else one device.
+      worker_hosts: `host:port,host:port`, the same in all workers; None for those of TF_CONFIG or,
+        under `srun`, of SLURM.
+      task_index: this worker's place in `worker_hosts`, from 0.
       tpu: name or address of the TPU; `local` on a TPU VM.
       tpu_zone, gcp_project: where a TPU name is looked up.
       use_bfloat16: None for what the device does best (bfloat16 on TPU, float32 elsewhere).
     """
 
     strategy: str | None = None
+    worker_hosts: str | None = None
+    task_index: int | None = None
     tpu: str | None = None
     tpu_zone: str | None = None
     gcp_project: str | None = None

@@ -315,6 +315,13 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             choice("default", "mirrored", "multi_worker_mirrored", "tpu"),
             unset="the machine's",
         ),
+        Flag(
+            "worker_hosts",
+            "distribution",
+            "address host:port of each worker, separated by commas, in all workers the same",
+            unset="those of TF_CONFIG or srun",
+        ),
+        Flag("task_index", "distribution", "this worker's place in --worker_hosts", count_from_0),
         everyday(
             "use_tpu", None, "compute on a TPU, as --distribution_strategy=tpu", default=False
         ),

@@ -7,6 +7,7 @@ import socket
 import tensorflow as tf
 
 from efficientnet_tf.config import DistributionConfig, UserError, unknown_name
+from efficientnet_tf.train.cluster import tf_config
 
 _PROBE_SECONDS = 10
 _TPU_FILES = ("/dev/accel0", "/dev/vfio/0", "/dev/vfio/vfio")
@@ -19,44 +20,42 @@ def choose_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
     the devices.
 
     Raises:
-      UserError: unknown name, or no TPU answers.
+      UserError: unknown name, no TPU answers, or it is unclear who the workers are.
     """
     builders = {
         "default": lambda: tf.distribute.get_strategy(),
         "mirrored": tf.distribute.MirroredStrategy,
-        "multi_worker_mirrored": _multi_worker,
+        "multi_worker_mirrored": lambda: _multi_worker(config),
         "tpu": lambda: _tpu(config),
     }
     name = config.strategy or _detect(config)
     if name not in builders:
         raise unknown_name("--distribution_strategy", name, builders)
+    if config.worker_hosts and name != "multi_worker_mirrored":
+        raise UserError(
+            f"--worker_hosts is of no use to the strategy {name}; leave one of them out"
+        )
     return builders[name]()
 
 
 def _detect(config: DistributionConfig) -> str:
     if config.uses_tpu:
         return "tpu"
-    if _tf_config().get("cluster"):
+    if tf_config(config, os.environ).get("cluster"):
         return "multi_worker_mirrored"
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return "mirrored"
     return "default"
 
 
-def _tf_config() -> dict:
-    text = os.environ.get("TF_CONFIG") or "{}"
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"TF_CONFIG is not valid JSON: {error}") from None
-
-
-def _multi_worker() -> tf.distribute.Strategy:
-    if "worker" not in _tf_config().get("cluster", {}):
+def _multi_worker(config: DistributionConfig) -> tf.distribute.Strategy:
+    cluster = tf_config(config, os.environ)
+    if "worker" not in cluster.get("cluster", {}):
         raise UserError(
-            "--distribution_strategy=multi_worker_mirrored needs TF_CONFIG with the cluster's "
-            "worker addresses and this task's index"
+            "--distribution_strategy=multi_worker_mirrored needs the workers' addresses: "
+            "--worker_hosts and --task_index, TF_CONFIG, or a start by srun"
         )
+    os.environ["TF_CONFIG"] = json.dumps(cluster)
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 

@@ -286,6 +286,7 @@ def test_group_statistics_are_those_of_the_joint_batch():
     [
         (DistributionConfig(strategy="mirored"), "mirrored"),
         (DistributionConfig(strategy="multi_worker_mirrored"), "TF_CONFIG"),
+        (DistributionConfig(strategy="default", worker_hosts="a:1"), "--worker_hosts"),
         (DistributionConfig(tpu="grpc://127.0.0.1:1"), "no TPU answers at 'grpc://127.0.0.1:1'"),
     ],
 )
