@@ -350,7 +350,8 @@ class RunConfig:
     """One invocation: of the command line, or of `fit`.
 
     Attributes:
-      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary` or `lr_range`.
+      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary`, `lr_range` or
+        `data_service`.
       model_name: as in `available_models()`; None for the variant that the weights are of, or
         `efficientnet-b0`.
       overrides: the fields of `ModelConfig` that were said, `{"dropout_rate": 0.3}`. Image size,
@@ -360,6 +361,7 @@ class RunConfig:
       eval_report: folder for a report on what is evaluated; None for none.
       explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
+      role: of this process in a tf.data service, `dispatcher` or `worker`.
       flags_text: the flags as a flagfile, kept beside the results.
     """
 
@@ -375,4 +377,5 @@ class RunConfig:
     eval_report: str | None = None
     explain: str | None = None
     export_dir: str | None = None
+    role: str | None = None
     flags_text: str = ""

@@ -61,12 +61,59 @@ def _local_service() -> LocalService:
     return start_local_service()
 
 
+def start_dispatcher(address: str) -> _service.DispatchServer:
+    """A dispatcher in this process, on the port of its address; it lives as long as this object.
+
+    Raises:
+      UserError: the address has no port, or the port is in use.
+    """
+    _, port = _host_and_port(address)
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise UserError(f"--tf_data_service={address}: {error.strerror}") from None
+    return _service.DispatchServer(_service.DispatcherConfig(port=port))
+
+
+def own_host(address: str) -> str | None:
+    """This machine's address on the way to the dispatcher; None if nobody answers there.
+
+    Raises:
+      UserError: the address has no port.
+    """
+    try:
+        with socket.create_connection(_host_and_port(address), _CONNECT_SECONDS) as connection:
+            return connection.getsockname()[0]
+    except OSError:
+        return None
+
+
+def start_worker(address: str, host: str) -> _service.WorkerServer:
+    """A worker in this process, on a free port; it lives as long as this object.
+
+    Args:
+      address: of the dispatcher.
+      host: of this machine, for the processes that train.
+    """
+    dispatcher = address.removeprefix(_PROTOCOL)
+    return _service.WorkerServer(
+        _service.WorkerConfig(dispatcher_address=dispatcher, worker_address=f"{host}:%port%")
+    )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix(_PROTOCOL).rpartition(":")
+    if not port.isdigit():
+        raise UserError(f"--tf_data_service={address} is not host:port")
+    return host, int(port)
+
+
 def _checked(address: str) -> str:
     """The address with its protocol, connected to once: TensorFlow would wait for it for ever."""
-    host, _, port = address.removeprefix(_PROTOCOL).rpartition(":")
     try:
-        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
+        host, port = _host_and_port(address)
+        socket.create_connection((host, port), _CONNECT_SECONDS).close()
+    except (OSError, UserError) as error:
         raise UserError(
             f"--tf_data_service={address}: no dispatcher answers there ({error}); it is host:port "
             f"or {LOCAL}"

@@ -27,7 +27,16 @@ from efficientnet_tf.run.flag_checks import (
 from efficientnet_tf.run.flag_row import Flag, everyday
 from efficientnet_tf.run.idle_flags import BIGTABLE, WITHOUT_EFFECT
 
-MODES = ("train_and_eval", "train", "eval", "predict", "convert", "summary", "lr_range")
+MODES = (
+    "train_and_eval",
+    "train",
+    "eval",
+    "predict",
+    "convert",
+    "summary",
+    "lr_range",
+    "data_service",
+)
 
 # What holds while a flag is absent.
 _network = "the network's own"
@@ -142,6 +151,12 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "tf_data_service",
             "data",
             "address of a tf.data service for the input pipeline, or local",
+        ),
+        Flag(
+            "role",
+            "run",
+            "--mode=data_service: what this process of the service at --tf_data_service is",
+            choice("dispatcher", "worker"),
         ),
     ),
     "Augmentation": (

@@ -167,6 +167,8 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
         lines += [f"--{name} has no effect: it is for --mode=predict" for name in of_predict]
     if config.eval_report and config.mode != "eval":
         lines.append("--eval_report has no effect: it is for --mode=eval")
+    if config.role and config.mode != "data_service":
+        lines.append("--role has no effect: it is for --mode=data_service")
     reads_data = config.mode in ("train_and_eval", "train", "eval", "lr_range")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")
@@ -181,6 +183,7 @@ _OF_THIS_INVOCATION = (
     "export_dir",
     "output_json",
     "profile_steps",
+    "role",
 )
 
 
