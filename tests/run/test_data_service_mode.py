@@ -1,4 +1,4 @@
-"""A tf.data service of three processes, a dispatcher and two workers, and a training that uses it."""
+"""A tf.data service of a dispatcher and two workers, each a process, feeds a training."""
 
 import os
 import socket
