@@ -350,8 +350,8 @@ class RunConfig:
     """One invocation: of the command line, or of `fit`.
 
     Attributes:
-      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary`, `lr_range` or
-        `data_service`.
+      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary`, `lr_range`,
+        `prepare` or `data_service`.
       model_name: as in `available_models()`; None for the variant that the weights are of, or
         `efficientnet-b0`.
       overrides: the fields of `ModelConfig` that were said, `{"dropout_rate": 0.3}`. Image size,
@@ -361,6 +361,8 @@ class RunConfig:
       eval_report: folder for a report on what is evaluated; None for none.
       explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
+      prepared_dir: folder for the TFRecord shards of a preparation.
+      num_shards: `1024,128`, of the training and the evaluation split; None for what fits them.
       role: of this process in a tf.data service, `dispatcher` or `worker`.
       flags_text: the flags as a flagfile, kept beside the results.
     """
@@ -377,5 +379,7 @@ class RunConfig:
     eval_report: str | None = None
     explain: str | None = None
     export_dir: str | None = None
+    prepared_dir: str | None = None
+    num_shards: str | None = None
     role: str | None = None
     flags_text: str = ""

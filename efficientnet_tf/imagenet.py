@@ -46,6 +46,11 @@ def imagenet_labels() -> tuple[str, ...]:
     return tuple(names for _, names in _classes())
 
 
+def synsets() -> dict[str, str]:
+    """WordNet id -> the names of the class, for the 1000 ImageNet classes."""
+    return dict(_classes())
+
+
 def decode_predictions(predictions: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """The likeliest ImageNet classes of each image, best first, as `keras.applications` has them.
 

@@ -35,6 +35,7 @@ MODES = (
     "convert",
     "summary",
     "lr_range",
+    "prepare",
     "data_service",
 )
 
@@ -151,6 +152,17 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "tf_data_service",
             "data",
             "address of a tf.data service for the input pipeline, or local",
+        ),
+        Flag(
+            "prepared_dir",
+            "run",
+            "--mode=prepare: write the data as TFRecord shards into this folder",
+        ),
+        Flag(
+            "num_shards",
+            "run",
+            "--mode=prepare: training and evaluation shards, 1024,128",
+            unset="one for each 1,250 images",
         ),
         Flag(
             "role",

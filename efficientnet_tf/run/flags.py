@@ -162,26 +162,33 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
         for row in WITHOUT_EFFECT
         if flag_values[row.name].value != row.initial
     ]
-    if config.mode != "predict":
-        of_predict = [name for name in ("output_json", "explain") if getattr(config, name)]
-        lines += [f"--{name} has no effect: it is for --mode=predict" for name in of_predict]
-    if config.eval_report and config.mode != "eval":
-        lines.append("--eval_report has no effect: it is for --mode=eval")
-    if config.role and config.mode != "data_service":
-        lines.append("--role has no effect: it is for --mode=data_service")
+    for name, mode in _OF_ONE_MODE.items():
+        if getattr(config, name) and config.mode != mode:
+            lines.append(f"--{name} has no effect: it is for --mode={mode}")
     reads_data = config.mode in ("train_and_eval", "train", "eval", "lr_range")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")
     return lines
 
 
+# Fields of a run that one mode alone looks at.
+_OF_ONE_MODE = {
+    "output_json": "predict",
+    "explain": "predict",
+    "eval_report": "eval",
+    "prepared_dir": "prepare",
+    "num_shards": "prepare",
+    "role": "data_service",
+}
 # What is asked for once and is no part of the run that its flagfile starts again.
 _OF_THIS_INVOCATION = (
     "mode",
     "eval_report",
     "explain",
     "export_dir",
+    "num_shards",
     "output_json",
+    "prepared_dir",
     "profile_steps",
     "role",
 )

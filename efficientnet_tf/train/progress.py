@@ -51,9 +51,11 @@ class Progress:
         now = time.perf_counter()
         pace = (count - self._start) / max(now - self._began, 1e-9)
         if self._warm is None:
-            # The first call compiles, so the pace shown from here on leaves it out.
+            # The first call compiles: its pace says nothing of those that follow.
             self._warm, self._start, self._began = True, count, now
-        values = {**values, "images/s": pace * self.images_per_unit}
+            pace = pace if count == self.target else None
+        if pace is not None:
+            values = {**values, "images/s": pace * self.images_per_unit}
         if self._bar:
             self._bar.stateful_metrics = set(values)
             self._bar.update(count, list(values.items()), finalize=False)
@@ -63,11 +65,11 @@ class Progress:
 
     def _print_line(self, count, pace, values):
         of = f"/{self.target}" if self.target else ""
-        shown = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        shown = "".join(f" {name} {value:.4g}" for name, value in values.items())
         left = ""
         if self.target and pace and count < self.target:
             left = f" left {_clock((self.target - count) / pace)}"
-        print(f"{self.title} {self.unit} {count}{of} {shown}{left}", flush=True)
+        print(f"{self.title} {self.unit} {count}{of}{shown}{left}", flush=True)
 
     def close(self) -> None:
         """Ends the bar's line."""

@@ -1,14 +1,25 @@
-"""ImageNet as the original read it: `train-00000-of-01024 …`, `validation-00000-of-00128 …`."""
+"""ImageNet as the original read it: `train-00000-of-01024 …`, `validation-00000-of-00128 …`.
+
+A folder that `--mode=prepare` wrote has a manifest beside the shards, which knows the classes and
+how many records each shard holds.
+"""
 
 import dataclasses
+import re
 
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.sources.manifest import (
+    UNFINISHED,
+    Manifest,
+    read_manifest,
+)
 from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.shards import count_records, find_shards
 from efficientnet_tf.data.sources.source import IMAGENET_CLASSES, Picture
 
+_WORDNET_ID = re.compile(r"n\d{8}")
 _WITH_BACKGROUND = IMAGENET_CLASSES + 1
 # With defaults that are errors later on, where the record can be named.
 _FEATURES = {
@@ -20,9 +31,9 @@ _FEATURES = {
 class TFRecordSource(RecordSource):
     """tf.Example records with a picture and a label from 1; label 0 is the background.
 
-    The records do not say how many classes there are: `num_classes` is the configuration's, None
-    where it says nothing. A network of 1,001 classes keeps the background; for any other number of
-    classes label 0 is an error like every label out of range.
+    The records do not say how many classes there are: `num_classes` is the manifest's, else the
+    configuration's, None where neither says anything. A network of 1,001 classes keeps the
+    background; for any other number of classes label 0 is an error like every label out of range.
 
     `holdout_shards` leading training shards become the evaluation split, the original's "minival".
     As there, `num_train_images` then counts these images too: they are subtracted from it, and
@@ -38,6 +49,7 @@ class TFRecordSource(RecordSource):
             raise UserError("--dataset=tfrecord needs --data_dir, a folder with train-* shards")
         if not tf.io.gfile.isdir(config.data_dir):
             raise UserError(f"--data_dir={config.data_dir} is not a folder")
+        manifest = _checked_manifest(config.data_dir)
         train = find_shards(config.data_dir, "train")
         evaluation = find_shards(config.data_dir, "validation")
         if config.holdout_shards:
@@ -50,6 +62,10 @@ class TFRecordSource(RecordSource):
         self.num_classes = config.num_classes
         if config.num_classes == _WITH_BACKGROUND:
             self.num_classes = IMAGENET_CLASSES
+        if manifest:
+            self.num_classes = len(manifest.classes)
+            self.label_names = _names(manifest)
+            self.shard_sizes = manifest.shard_sizes(config.data_dir)
 
     def background(self, num_classes: int) -> int:
         if self.num_classes is None:
@@ -60,6 +76,24 @@ class TFRecordSource(RecordSource):
         features = tf.io.parse_single_example(record, _FEATURES)
         label = tf.cast(features["image/class/label"], tf.int32)
         return Picture(features["image/encoded"], label - self.first_label)
+
+
+def _checked_manifest(folder: str) -> Manifest | None:
+    """The manifest of a folder, None where there is none; all of its shards are there."""
+    manifest = read_manifest(folder)
+    if manifest is None and read_manifest(folder, UNFINISHED):
+        raise UserError(
+            f"--data_dir={folder} is not finished: run the --mode=prepare that began it again"
+        )
+    if manifest:
+        manifest.check_lengths(folder)
+    return manifest
+
+
+def _names(manifest: Manifest) -> list[str] | None:
+    """The names of the classes; None for ImageNet's, of which the package knows better ones."""
+    are_ids = all(map(_WORDNET_ID.fullmatch, manifest.classes))
+    return None if are_ids and len(manifest.classes) == IMAGENET_CLASSES else manifest.classes
 
 
 def _without_held_out(config: DataConfig, held_out: list[str]) -> DataConfig:

@@ -15,6 +15,7 @@ _MODES = {
     "convert": ("convert", "convert"),
     "summary": ("summary", "summary"),
     "lr_range": ("lr_range", "lr_range"),
+    "prepare": ("prepare", "prepare"),
     "data_service": ("data_service", "data_service"),
 }
 
