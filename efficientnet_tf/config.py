@@ -266,6 +266,8 @@ class TrainConfig:
       label_smoothing: share of the target spread over all classes, 0..1.
       weight_decay: L2 coefficient over every trainable variable outside batch norm.
       moving_average_decay: EMA decay; 0 switches the average off.
+      moving_average_span: the average spans this share of the steps done, 0..1, as long as that
+        takes a smaller decay; the original's is a ninth.
       batch_norm_replicas: replicas that normalise together; None is the original's rule.
       batch_norm_batch_size: with LARS, examples that are normalised together.
       profile_steps: `10,20` records the 10th to the 20th step for TensorBoard's PROFILE tab.
@@ -291,6 +293,7 @@ class TrainConfig:
     label_smoothing: float = 0.1
     weight_decay: float = 1e-5
     moving_average_decay: float = 0.9999
+    moving_average_span: float = 1 / 9
     batch_norm_replicas: int | None = None
     batch_norm_batch_size: int = 128
     freeze: str | None = None

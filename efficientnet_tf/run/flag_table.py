@@ -250,6 +250,12 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             fraction,
         ),
         Flag(
+            "moving_average_span",
+            "train",
+            "share of the steps done that the average spans, until its decay is reached",
+            fraction_above_0,
+        ),
+        Flag(
             "batch_norm_replicas",
             "train",
             "replicas that normalise together",

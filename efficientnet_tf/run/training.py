@@ -108,7 +108,7 @@ def prepare_training(
         build_loop(session, train_step, start, most_steps, augment),
         config.train,
         saver if session.is_chief else None,
-        TrainingCurves(session.summaries, steps_per_epoch, schedule, ema.decay if ema else None),
+        TrainingCurves(session.summaries, steps_per_epoch, schedule, ema and ema.decay_after),
         session.verbose,
         profiler if session.is_chief else None,
     )
@@ -165,7 +165,9 @@ def build_step(
             report = str(start_from(model, session.start.weights))
         ema = None
         if decay := config.train.moving_average_decay:
-            ema = ExponentialMovingAverage(model.weights, decay)
+            ema = ExponentialMovingAverage(
+                model.weights, decay, config.train.moving_average_span
+            )
     step = TrainStep(
         model,
         optimizer,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from efficientnet_tf.train.ema import ema_decay
 from efficientnet_tf.train.summaries import Summaries
 
 # Tag of each measure of a training step.
@@ -23,7 +22,8 @@ class TrainingCurves:
       summaries: where they go.
       steps_per_epoch: may be fractional.
       schedule: from the number of updates done to the rate of the next.
-      ema_decay: final decay of the run's average, None for a run without.
+      decay_after: from the number of updates done to the decay of the run's average; None for a
+        run without.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class TrainingCurves:
         summaries: Summaries,
         steps_per_epoch: float,
         schedule: Callable[[int], object],
-        ema_decay: float | None = None,
+        decay_after: Callable[[int], object] | None = None,
     ):
         self.summaries, self.schedule = summaries, schedule
-        self.steps_per_epoch, self.ema_decay = steps_per_epoch, ema_decay
+        self.steps_per_epoch, self.decay_after = steps_per_epoch, decay_after
 
     def write(
         self, rows: Iterable[Mapping[str, float]], step: int, images_per_second: float
@@ -48,8 +48,8 @@ class TrainingCurves:
                 "run/epoch": self.epoch(step),
                 "run/images_per_second": images_per_second,
             }
-            if self.ema_decay:
-                values["optimizer/ema_decay"] = float(ema_decay(self.ema_decay, step))
+            if self.decay_after:
+                values["optimizer/ema_decay"] = float(self.decay_after(step))
             self.summaries.scalars("train", step, values)
 
     def epoch(self, step: int) -> float:

@@ -7,10 +7,17 @@ import keras
 import tensorflow as tf
 
 
-def ema_decay(decay: float, step: tf.Tensor) -> tf.Tensor:
-    """The decay in force after `step` updates: `min(decay, (1 + step) / (10 + step))`."""
+# The original's ramp, (1 + step) / (10 + step).
+DEFAULT_SPAN = 1 / 9
+
+
+def ema_decay(decay: float, step: tf.Tensor, span: float = DEFAULT_SPAN) -> tf.Tensor:
+    """The decay in force after `step` updates: `min(decay, (1 + step) / (1 + 1 / span + step))`.
+
+    Until `decay` is reached the average spans the last `span` of the updates done, however many.
+    """
     step = tf.cast(step, tf.float32)
-    return tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    return tf.minimum(decay, (1.0 + step) / (1.0 + 1.0 / span + step))
 
 
 class ExponentialMovingAverage:
@@ -30,19 +37,26 @@ class ExponentialMovingAverage:
     Args:
       variables: the weights to follow; the shadows start at their present values.
       decay: the final decay, 0..1.
+      span: see `ema_decay`, 0..1.
     """
 
-    def __init__(self, variables: Sequence[keras.Variable], decay: float):
-        self.decay = decay
+    def __init__(
+        self, variables: Sequence[keras.Variable], decay: float, span: float = DEFAULT_SPAN
+    ):
+        self.decay, self.span = decay, span
         self.variables = list(variables)
         self.shadows = [
             tf.Variable(v.value, trainable=False, name=f"ema/{v.path}", dtype=v.dtype)
             for v in self.variables
         ]
 
+    def decay_after(self, step: tf.Tensor) -> tf.Tensor:
+        """The decay in force after `step` updates."""
+        return ema_decay(self.decay, step, self.span)
+
     def update(self, step: tf.Tensor) -> None:
         """Moves the shadows towards the weights; `step` counts the updates including this one."""
-        weight = 1.0 - ema_decay(self.decay, step)
+        weight = 1.0 - self.decay_after(step)
         for shadow, variable in zip(self.shadows, self.variables, strict=True):
             change = (shadow - variable.value) * tf.cast(weight, shadow.dtype)
             shadow.assign_sub(change)

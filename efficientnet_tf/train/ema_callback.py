@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.train.ema import ExponentialMovingAverage
+from efficientnet_tf.train.ema import DEFAULT_SPAN, ExponentialMovingAverage
 
 
 class EMACallback(keras.callbacks.Callback):
@@ -28,6 +28,8 @@ class EMACallback(keras.callbacks.Callback):
 
     Args:
       decay: the final decay, 0..1.
+      span: the share of the updates done that the average spans until then, 0..1; short runs want
+        more than the original's ninth.
       validate: whether `validation_data` is evaluated with the averages.
       swap_at_end: whether the model holds the averages when `fit` returns.
 
@@ -35,7 +37,13 @@ class EMACallback(keras.callbacks.Callback):
       UserError: Keras runs on another backend than TensorFlow.
     """
 
-    def __init__(self, decay: float = 0.9999, validate: bool = True, swap_at_end: bool = True):
+    def __init__(
+        self,
+        decay: float = 0.9999,
+        validate: bool = True,
+        swap_at_end: bool = True,
+        span: float = DEFAULT_SPAN,
+    ):
         super().__init__()
         if keras.backend.backend() != "tensorflow":
             raise UserError(
@@ -43,6 +51,7 @@ class EMACallback(keras.callbacks.Callback):
                 "keras.callbacks.SwapEMAWeights works on every backend"
             )
         self.decay, self.validate, self.swap_at_end = decay, validate, swap_at_end
+        self.span = span
         self.ema: ExponentialMovingAverage | None = None
         self._swapped = self._fitting = False
 
@@ -52,7 +61,7 @@ class EMACallback(keras.callbacks.Callback):
         if self._swapped or not same:
             strategy = self.model.distribute_strategy
             with strategy.scope():
-                self.ema = ExponentialMovingAverage(weights, self.decay)
+                self.ema = ExponentialMovingAverage(weights, self.decay, self.span)
             update = self.ema.update
             # Each replica updates its own copy of the averages.
             self._update = tf.function(lambda step: strategy.run(update, args=(step,)))

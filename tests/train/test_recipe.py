@@ -169,6 +169,16 @@ def test_ema_ramps_and_follows():
     np.testing.assert_allclose(ema.shadows[0].numpy(), expected, rtol=1e-6)
 
 
+def test_the_average_spans_a_share_of_the_steps_done():
+    for step in (0, 7, 1000):
+        original = tf.minimum(0.9999, (1.0 + step) / (10.0 + step))
+        assert float(ema_decay(0.9999, tf.constant(step))) == float(original)
+    for step in (1000, 4000):  # 1 / (1 - decay) is the time constant
+        decay = float(ema_decay(0.9999, tf.constant(step), span=0.5))
+        assert 1 / (1 - decay) == pytest.approx(0.5 * step, rel=0.01)
+    assert float(ema_decay(0.99, tf.constant(4000), span=0.5)) == pytest.approx(0.99)
+
+
 def test_cross_entropy_with_smoothing_is_keras():
     logits = np.random.RandomState(0).normal(size=[4, 7]).astype("float32")
     labels = np.eye(7, dtype="float32")[[0, 3, 6, 2]]

@@ -24,7 +24,7 @@ def build(directory, loop=None, **kwargs):
     loop = loop or toy_loop(one_device(), toy_step(one_device()))
     step = loop.train_step
     saver = CheckpointSaver(str(directory), step.model, step.optimizer, step.ema, max_to_keep=5)
-    curves = TrainingCurves(Summaries(str(directory)), 10, lambda _: 0.0, step.ema.decay)
+    curves = TrainingCurves(Summaries(str(directory)), 10, lambda _: 0.0, step.ema.decay_after)
     return Trainer(loop, CONFIG, saver, curves, **kwargs)
 
 
