@@ -238,6 +238,10 @@ class OptimizerConfig:
     adamw_weight_decay: float = 0.01
 
 
+# Values of `TrainConfig.remat`.
+REMAT = ("none", "blocks")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The run around the network: how long, how often, and where the results go.
@@ -253,6 +257,8 @@ class TrainConfig:
         the full length.
       grad_accum_steps: parts of a replica's batch that follow each other, to save memory; the
         update is that of the whole batch.
+      remat: `blocks` computes the inside of every block again in the backward pass, which saves
+        memory and costs time; `none`.
       iterations_per_loop: steps inside one call of the device.
       log_step_count_steps: steps between two points in TensorBoard.
       keep_checkpoint_max: newest checkpoints kept.
@@ -283,6 +289,7 @@ class TrainConfig:
     eval_every_epochs: float | None = None
     early_stopping_evals: int | None = None
     grad_accum_steps: int = 1
+    remat: str = "none"
     iterations_per_loop: int = 1251
     log_step_count_steps: int = 64
     keep_checkpoint_max: int = 5
@@ -309,6 +316,8 @@ class TrainConfig:
         self._refuse_both("train_epochs", "train_steps")
         self._refuse_both("eval_every_epochs", "steps_per_eval")
         step_range(self.profile_steps)
+        if self.remat not in REMAT:
+            raise unknown_name("remat", self.remat, REMAT)
 
     def _refuse_both(self, in_epochs: str, in_steps: str) -> None:
         epochs, steps = getattr(self, in_epochs), getattr(self, in_steps)

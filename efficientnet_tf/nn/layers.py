@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from efficientnet_tf.nn.padding import CONVOLUTIONS
-from efficientnet_tf.nn.step_context import current_step
+from efficientnet_tf.nn.step_context import current_step, is_training
 
 # Explicit, so that a saved network loads whatever `image_data_format` Keras is set to.
 _LAYOUT = {"padding": "same", "data_format": "channels_last"}
@@ -71,7 +71,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             ops.cast(variable, dtype)
             for variable in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
         )
-        if not (training and self.trainable):
+        if not (is_training(training) and self.trainable):
             return kernels.fused_batch_norm_inference(
                 inputs, gamma, beta, mean, variance, self.epsilon
             )
@@ -81,6 +81,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             )
         else:
             y, *moments = kernels.fused_batch_norm_training(inputs, gamma, beta, self.epsilon)
+        if step and step.recomputing:
+            return y
         self.moving_mean.assign(mean * self.momentum + moments[0] * (1.0 - self.momentum))
         self.moving_variance.assign(variance * self.momentum + moments[1] * (1.0 - self.momentum))
         return y
@@ -131,7 +133,7 @@ class Dropout(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, training=None):
-        if not training or not self.rate:
+        if not is_training(training) or not self.rate:
             return inputs
         noise_shape = (None,) + (1,) * (len(inputs.shape) - 1) if self.per_example else None
         return keras.random.dropout(inputs, self.rate, noise_shape, seed=self.seed_generator)

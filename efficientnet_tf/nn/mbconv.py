@@ -18,6 +18,7 @@ from efficientnet_tf.nn.layers import (
     propagate_freezing,
     register,
 )
+from efficientnet_tf.nn.step_context import current_step
 
 
 def _numbered() -> Callable[[str], str]:
@@ -96,7 +97,12 @@ class Block(keras.layers.Layer):
         return output, expansion
 
     def call(self, inputs):
-        return self.output_and_expansion(inputs)[0]
+        step = current_step()
+        if not (step and step.remat):
+            return self.output_and_expansion(inputs)[0]
+        from efficientnet_tf.nn import tensorflow_ops as kernels
+
+        return kernels.recomputed(lambda x: self.output_and_expansion(x)[0], step)(inputs)
 
     def compute_output_shape(self, input_shape):
         n, *sides = input_shape[:3]

@@ -23,11 +23,16 @@ class StepContext:
       seed: the run's seed.
       counter: integer scalar tensor, different for every (step, replica).
       batch_norm_replicas: how many replicas share their batch-norm statistics.
+      remat: blocks keep their input alone for the backward pass, which computes the rest again.
+      recomputing: a block is being computed again. Keras, which tells layers whether they train,
+        is not there then; and the moving statistics have been updated before.
     """
 
     seed: int
     counter: Any
     batch_norm_replicas: int = 1
+    remat: bool = False
+    recomputing: bool = False
 
     def seed_for(self, name: str) -> Any:
         """The random seed, `[2]`, of the layer called `name` in this step."""
@@ -48,6 +53,12 @@ def step_context(step: StepContext) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def is_training(training: bool | None) -> bool:
+    """Whether a layer trains that Keras has told `training`."""
+    step = current_step()
+    return bool(training) or (step is not None and step.recomputing)
 
 
 def current_step() -> StepContext | None:

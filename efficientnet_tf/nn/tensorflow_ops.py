@@ -1,6 +1,11 @@
-"""The one place under `nn` that needs TensorFlow: its fused batch norm and its replicas."""
+"""The one place under `nn` that needs TensorFlow: fused batch norm, replicas, recomputation."""
+
+import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
+
+from efficientnet_tf.nn.step_context import StepContext, step_context
 
 
 def replica_id() -> tf.Tensor | int:
@@ -58,3 +63,23 @@ def _group_moments(x, replicas):
     table = context.all_reduce(tf.distribute.ReduceOp.SUM, row[:, None] * moments)
     mean, square = tf.split(tf.linalg.matvec(table, row / sizes, transpose_a=True), 2)
     return mean, square - mean * mean
+
+
+def recomputed(
+    function: Callable[[tf.Tensor], tf.Tensor], step: StepContext
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`function`, of which the backward pass keeps the argument alone and computes the rest again.
+
+    Args:
+      function: of layers; its random draws depend on `step` alone.
+      step: in force for both computations; the second one is told by `recomputing`.
+    """
+    passes = 0
+
+    def one_pass(x):
+        nonlocal passes
+        passes += 1
+        with step_context(dataclasses.replace(step, recomputing=passes > 1)):
+            return function(x)
+
+    return tf.recompute_grad(one_pass)

@@ -7,6 +7,7 @@ The original's 62 flags keep their names and meanings; those of them that do not
 3. The numbers of classes and images are the data's own unless their flags are given.
 """
 
+from efficientnet_tf.config import REMAT
 from efficientnet_tf.run.flag_checks import (
     batch_size,
     choice,
@@ -225,6 +226,12 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "train",
             "parts in which a replica computes its batch, to save memory",
             count,
+        ),
+        Flag(
+            "remat",
+            "train",
+            "compute the inside of blocks again in the backward pass, to save memory",
+            choice(*REMAT),
         ),
         Flag(
             "loss",

@@ -165,9 +165,7 @@ def build_step(
             report = str(start_from(model, session.start.weights))
         ema = None
         if decay := config.train.moving_average_decay:
-            ema = ExponentialMovingAverage(
-                model.weights, decay, config.train.moving_average_span
-            )
+            ema = ExponentialMovingAverage(model.weights, decay, config.train.moving_average_span)
     step = TrainStep(
         model,
         optimizer,

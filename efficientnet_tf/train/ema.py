@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-
 # The original's ramp, (1 + step) / (10 + step).
 DEFAULT_SPAN = 1 / 9
 

@@ -129,6 +129,7 @@ class TrainStep:
             seed=self.config.seed,
             counter=number * self.config.grad_accum_steps + tf.cast(part, tf.int64),
             batch_norm_replicas=self.batch_norm_replicas,
+            remat=self.config.remat == "blocks",
         )
 
     def _accuracies(self, labels, logits):
