@@ -62,7 +62,10 @@ VEHICLES = [
 # The flags of the command line for each contestant that is one.
 COMMANDS = {
     "ours": [],
-    "scratch": ["--init_checkpoint=", "--nofreeze_bn", "--layer_decay=1"],
+    "scratch": [
+        *("--init_checkpoint=", "--nofreeze_bn", "--layer_decay=1"),
+        "--base_learning_rate=0.008",
+    ],
     "former README": [
         *("--optimizer=rmsprop", "--base_learning_rate=0.004", "--train_batch_size=64"),
         *("--layer_decay=1", "--gradient_clip_norm=0", "--weight_decay=1e-5"),
