@@ -74,4 +74,6 @@ def _meaning(flag: Flag) -> str:
     default = flag.initial if flag.initial not in (None, "") else flag.unset
     if flag.kind is bool and flag.initial is not None:
         default = "on" if flag.initial else "off"
+    elif isinstance(default, float):
+        default = f"{default:g}"
     return f"{flag.help}{choices}" + f" [{default}]" * (default != "")
