@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.builds import needs_xla_on_the_cpu
 from helpers.toy import NO_DROPOUT, one_device, toy_loop, toy_losses, toy_step, two_cpus
 
 from efficientnet_tf.config import DistributionConfig, UserError
@@ -128,6 +129,7 @@ def test_replicas_agree_after_a_call():
         np.testing.assert_array_equal(first, second, err_msg=variable.name)
 
 
+@needs_xla_on_the_cpu
 def test_whole_step_compiles_with_xla():
     """TPUs need static shapes and ops throughout; XLA on the CPU refuses what they refuse."""
     batch = {
@@ -143,6 +145,7 @@ def test_whole_step_compiles_with_xla():
         np.testing.assert_allclose(compiled, plain, rtol=2e-4, atol=2e-5)
 
 
+@needs_xla_on_the_cpu
 def test_dropout_inside_a_step_compiles_with_xla():
     layers = [Dropout(0.5, name="features"), Dropout(0.5, per_example=True, name="branch")]
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.builds import needs_xla_on_the_cpu
 from helpers.toy import NO_DROPOUT, one_device, toy_loop, toy_step, two_cpus
 
 from efficientnet_tf.arch.variants import VARIANTS
@@ -71,6 +72,7 @@ def test_the_inside_of_blocks_is_computed_twice():
     assert again == plain + (plain - 2)  # the stem and the head are not blocks
 
 
+@needs_xla_on_the_cpu
 def test_a_compiled_step_is_the_same():
     results = []
     for remat in ("none", "blocks"):
