@@ -1,8 +1,8 @@
 """Fine-tuning on real data: the package's one command beside what else people do.
 
     python benchmarks/transfer.py --weights=efficientnet-lite0 --imagenet=imagenet_sample \\
-        --tasks pictures fashion-100 --seeds 0 1 2 --results=transfer.jsonl
-    python benchmarks/transfer.py --results=transfer.jsonl --plot=docs/transfer.png
+        --tasks pictures fashion-100 --seeds 0 1 2
+    python benchmarks/transfer.py --plot=docs/transfer.png      # of all that was measured
 
 Tasks, each with a new split or choice of pictures for every seed:
 1. `pictures`: 200 ImageNet validation pictures, each of another class, grouped into six; 150 to
@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).with_name("transfer.jsonl")
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 SIZES = {"pictures": 128, "fashion": 64, "digits": 64}
 # ImageNet's classes are in WordNet's order: an animal's group is a range of them.
@@ -97,7 +98,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--weights", help="weights of EfficientNet-Lite0")
     parser.add_argument("--imagenet", type=Path, help="folder of ImageNet validation records")
     parser.add_argument("--scale", type=float, default=1, help="multiplies all numbers of epochs")
-    parser.add_argument("--results", type=Path, default=Path("transfer.jsonl"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path)
     return parser.parse_args()
 

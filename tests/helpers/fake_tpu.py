@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from unittest import mock
 
 import tensorflow as tf
 from tensorflow.python.distribute import tpu_util
@@ -38,8 +39,6 @@ def tpu_of(replicas):
 
     Variables lie on the CPU: soft placement takes what a device would hold that is not there.
     """
-    from unittest import mock
-
     tf.config.set_soft_device_placement(True)
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver
     with (
