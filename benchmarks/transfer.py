@@ -244,8 +244,14 @@ def summarised(results: list[dict]) -> dict[str, dict[str, tuple[float, float, f
             )
             for contestant, curves in contestants.items()
         }
-        for task, contestants in runs.items()
+        for task, contestants in sorted(runs.items(), key=lambda item: _place(item[0]))
     }
+
+
+def _place(task: str) -> tuple[int, int]:
+    """In the order of `SIZES`, and by the number of pictures."""
+    name, _, count = task.partition("-")
+    return list(SIZES).index(name), int(count or 0)
 
 
 def table(results: list[dict]) -> str:

@@ -14,6 +14,7 @@ from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data import prepare as prepare_module
 from efficientnet_tf.data.sources.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
 FORMATS = [("JPEG", "RGB"), ("PNG", "RGB"), ("JPEG", "CMYK"), ("JPEG", "L")]
 
 
@@ -123,7 +124,6 @@ def test_the_network_sees_the_same_images(pictures, prepared):
     assert resized[0] == resized[1] and len(resized[0]) == 9
 
 
-@pytest.mark.slow
 def test_a_run_trains_on_shards_and_evaluates_to_the_same_on_both(tmp_path):
     flags = ["--dataset=digits", "--num_shards=4,2"]
     printed = call("--mode=prepare", f"--prepared_dir={tmp_path / 'shards'}", *flags).stdout
