@@ -1,10 +1,8 @@
-"""Which TensorFlow an installation brings, and what is said where there is none or a wrong one."""
+"""What is said where no TensorFlow is installed, or one that does not fit the device."""
 
 import importlib.util
-import json
 import os
 import subprocess
-import sys
 import sysconfig
 import venv
 from pathlib import Path
@@ -16,42 +14,6 @@ import efficientnet_tf as en
 from efficientnet_tf import installation
 from efficientnet_tf.config import DistributionConfig, UserError
 from efficientnet_tf.train import distribute
-
-ROOT = Path(__file__).parents[1]
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-# Extra -> the package that it brings, and the start of its version.
-BUILDS = {
-    "cpu": ("tensorflow-cpu", "2."),
-    "gpu": ("tensorflow", "2."),
-    "tpu": ("tensorflow-tpu", "2.20."),
-}
-
-
-@pytest.fixture(scope="module")
-def package_index():
-    """Skips where pip reaches no index of packages."""
-    asked = subprocess.run([*PIP, "index", "versions", "tensorflow-tpu"], capture_output=True)
-    if asked.returncode:
-        pytest.skip("pip reaches no index that has tensorflow-tpu")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("extra", BUILDS)
-def test_an_extra_brings_one_build(package_index, tmp_path, extra):
-    report = tmp_path / "report.json"
-    options = ("--quiet", "--dry-run", "--ignore-installed", "--no-build-isolation")
-    subprocess.run(
-        [*PIP, "install", *options, f"--report={report}", f"{ROOT}[{extra}]"], check=True
-    )
-    found = {
-        package["metadata"]["name"].replace("_", "-").lower(): package["metadata"]["version"]
-        for package in json.loads(report.read_text())["install"]
-    }
-    builds = {"tensorflow", "tensorflow-cpu", "tensorflow-tpu"} & set(found)
-    build, version = BUILDS[extra]
-    assert builds == {build} and found[build].startswith(version)
-    assert found.get("libtpu", "0.0.17") < "0.0.22" and ("libtpu" in found) == (extra == "tpu")
-    assert any(name.startswith("nvidia-cudnn") for name in found) == (extra == "gpu")
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,13 @@ en.summary("efficientnet-b0", survival_prob="high")
 en.data.AutoAugment(polcy="v0")
 en.train.RMSProp(1e-3)
 """
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+# Extra -> the package that it brings, and the start of its version.
+BUILDS = {
+    "cpu": ("tensorflow-cpu", "2."),
+    "gpu": ("tensorflow", "2."),
+    "tpu": ("tensorflow-tpu", "2.20."),
+}
 
 
 def run(*command, **kwargs):
@@ -130,6 +137,38 @@ def test_the_installed_package_is_the_one_that_runs(environment, tmp_path):
     version, file, label = result.stdout.split(" ", 2)
     assert version == efficientnet_tf.__version__ and "tench" in label
     assert Path(file).is_relative_to(environment.parent)
+
+
+@pytest.fixture(scope="module")
+def resolved(wheel, tmp_path_factory):
+    """What pip would install for each extra: versions by name. Skips where it reaches no index."""
+    if run(*PIP, "index", "versions", "tensorflow-tpu").returncode:
+        pytest.skip("pip reaches no index that has tensorflow-tpu")
+    folder = tmp_path_factory.mktemp("reports")
+    options = ("--quiet", "--dry-run", "--ignore-installed")
+    processes = [
+        subprocess.Popen(
+            [*PIP, "install", *options, f"--report={folder / extra}", f"{wheel}[{extra}]"]
+        )
+        for extra in BUILDS
+    ]
+    assert [process.wait() for process in processes] == [0] * len(BUILDS)
+    return {extra: versions(folder / extra) for extra in BUILDS}
+
+
+def versions(report):
+    packages = [package["metadata"] for package in json.loads(report.read_text())["install"]]
+    return {p["name"].replace("_", "-").lower(): p["version"] for p in packages}
+
+
+@pytest.mark.parametrize("extra", BUILDS)
+def test_an_extra_brings_one_build(resolved, extra):
+    found = resolved[extra]
+    builds = {"tensorflow", "tensorflow-cpu", "tensorflow-tpu"} & set(found)
+    build, version = BUILDS[extra]
+    assert builds == {build} and found[build].startswith(version)
+    assert found.get("libtpu", "0.0.17") < "0.0.22" and ("libtpu" in found) == (extra == "tpu")
+    assert any(name.startswith("nvidia-cudnn") for name in found) == (extra == "gpu")
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("pyright"), reason="pyright is not installed")
