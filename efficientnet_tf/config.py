@@ -238,6 +238,8 @@ class OptimizerConfig:
     adamw_weight_decay: float = 0.01
 
 
+# Of the moving average: the original's ramp of its decay is (1 + step) / (10 + step).
+DEFAULT_SPAN = 1 / 9
 # Values of `TrainConfig.remat`.
 REMAT = ("none", "blocks")
 
@@ -300,7 +302,7 @@ class TrainConfig:
     label_smoothing: float = 0.1
     weight_decay: float = 1e-5
     moving_average_decay: float = 0.9999
-    moving_average_span: float = 1 / 9
+    moving_average_span: float = DEFAULT_SPAN
     batch_norm_replicas: int | None = None
     batch_norm_batch_size: int = 128
     freeze: str | None = None

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-# The original's ramp, (1 + step) / (10 + step).
-DEFAULT_SPAN = 1 / 9
+from efficientnet_tf.config import DEFAULT_SPAN
 
 
 def ema_decay(decay: float, step: tf.Tensor, span: float = DEFAULT_SPAN) -> tf.Tensor:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from efficientnet_tf.config import UserError
-from efficientnet_tf.train.ema import DEFAULT_SPAN, ExponentialMovingAverage
+from efficientnet_tf.config import DEFAULT_SPAN, UserError
+from efficientnet_tf.train.ema import ExponentialMovingAverage
 
 
 class EMACallback(keras.callbacks.Callback):

@@ -111,23 +111,22 @@ def test_batch_norm_groups_send_their_moments_once(tmp_path):
     assert loop.device_ops["CrossReplicaSum"] == len(trained) + 1 + 2 * norms
 
 
+def devices_with(op):
+    """The kinds of device that have a kernel for an op."""
+    return {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
+
+
 @pytest.fixture(scope="module")
 def compiler():
     """The name under which a build registers the kernels of its compiler."""
-    with contextlib.suppress(
-        tf.errors.OpError
-    ):  # the first compilation registers them; the TPU build fails in it
+    # The first compilation registers them; the TPU build fails in it.
+    with contextlib.suppress(tf.errors.OpError):
         tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
-    known = {k.device_type for k in kernels.get_registered_kernels_for_op("Conv2D").kernel}
-    return "XLA_TPU_JIT" if "XLA_TPU_JIT" in known else "XLA_CPU_JIT"
+    return "XLA_TPU_JIT" if "XLA_TPU_JIT" in devices_with("Conv2D") else "XLA_CPU_JIT"
 
 
 def test_every_op_can_be_compiled_for_the_device(traced, compiler):
-    without = {
-        op
-        for op in traced.device_ops
-        if compiler not in {k.device_type for k in kernels.get_registered_kernels_for_op(op).kernel}
-    }
+    without = {op for op in traced.device_ops if compiler not in devices_with(op)}
     assert not without - (COMMUNICATION if compiler == "XLA_CPU_JIT" else set())
 
 
@@ -153,7 +152,7 @@ def on_a_tpu(*arguments):
 
 
 def test_a_run_on_one_core_is_that_of_the_cpu(tmp_path):
-    """Trained, saved, killed in between, continued, evaluated: the CPU's numbers."""
+    """Trained, saved, continued by another process, evaluated: the CPU's numbers."""
     flags = [*TINY, "--nouse_bfloat16", "--num_eval_images=56"]
     tpu, cpu = (f"--model_dir={tmp_path / name}" for name in ("tpu", "cpu"))
     for steps in (2, 4):
