@@ -71,17 +71,22 @@ def measure(model: str, batch: int, remat: str, chips: list[str], results: Path)
 
 
 def training_step(name: str, batch: int, remat: str):
-    """The project's own step as a compiled function, and a batch for it."""
+    """The step of a network of the family as a compiled function, and a batch for it."""
     config = model_config(name)
     size, classes = config.input_size, config.num_classes
     model = build_network(config, input_shape=(size, size, 3), classifier_activation=None)
+    step = train_step(model, batch, TrainConfig(remat=remat))
+    data = {"image": tf.zeros([batch, size, size, 3]), "label": tf.zeros([batch, classes])}
+    return tf.function(step, jit_compile=True), data
+
+
+def train_step(model: keras.Model, batch: int, config: TrainConfig) -> TrainStep:
+    """The project's own step with the original's optimizer, schedule and average."""
     settings = OptimizerConfig()
     optimizer = build_optimizer(settings, build_schedule(settings, 2048, 625, 218_949))
     optimizer.build(model.trainable_variables)
     ema = ExponentialMovingAverage(model.weights, 0.9999)
-    step = TrainStep(model, optimizer, ema, TrainConfig(remat=remat), batch)
-    data = {"image": tf.zeros([batch, size, size, 3]), "label": tf.zeros([batch, classes])}
-    return tf.function(step, jit_compile=True), data
+    return TrainStep(model, optimizer, ema, config, batch)
 
 
 def needs(module: bytes, chip: tpu_compiler.Chip, batch: int) -> dict[str, object]:

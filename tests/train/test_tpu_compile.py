@@ -12,17 +12,14 @@ pytest.importorskip("jax", reason="pip install -e '.[tpu-compile]' in an environ
 pytest.importorskip("libtpu", reason="pip install -e '.[tpu-compile]' in an environment of its own")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+from tpu_compile import train_step
 from tpu_compiler import CHIPS, compile_for, stablehlo
 
 from efficientnet_tf.arch.variants import model_config
-from efficientnet_tf.config import OptimizerConfig, TrainConfig
+from efficientnet_tf.config import TrainConfig
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.train.confusion import ConfusionMatrix
-from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.evaluator import Evaluator
-from efficientnet_tf.train.optimizer import build_optimizer
-from efficientnet_tf.train.schedule import build_schedule
-from efficientnet_tf.train.step import TrainStep
 from efficientnet_tf.train.worst_pictures import WorstPictures
 
 pytestmark = pytest.mark.slow
@@ -51,15 +48,6 @@ def network(request):
         keras.config.set_dtype_policy(policy)
 
 
-def train_step(network):
-    optimizer_config = OptimizerConfig()
-    schedule = build_schedule(optimizer_config, BATCH, 10, 100)
-    optimizer = build_optimizer(optimizer_config, schedule)
-    optimizer.build(network.trainable_variables)
-    ema = ExponentialMovingAverage(network.weights, 0.9999)
-    return TrainStep(network, optimizer, ema, TrainConfig(), BATCH)
-
-
 def eval_step(network):
     observers = [ConfusionMatrix(one_device(), 10), WorstPictures(one_device(), 32)]
     return Evaluator(one_device(), network, None, BATCH, BATCH, False, observers=observers)
@@ -68,7 +56,10 @@ def eval_step(network):
 def test_a_step_compiles_for_tpus(network):
     images = tf.zeros([BATCH, 32, 32, 3])
     steps = [
-        (train_step(network), {"image": images, "label": tf.zeros([BATCH, 10])}),
+        (
+            train_step(network, BATCH, TrainConfig()),
+            {"image": images, "label": tf.zeros([BATCH, 10])},
+        ),
         (eval_step(network)._replica_step, {"image": images, "label": tf.zeros([BATCH], tf.int32)}),
     ]
     for step, batch in steps:
