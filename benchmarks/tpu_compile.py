@@ -76,7 +76,8 @@ def training_step(name: str, batch: int, remat: str):
     size, classes = config.input_size, config.num_classes
     model = build_network(config, input_shape=(size, size, 3), classifier_activation=None)
     step = train_step(model, batch, TrainConfig(remat=remat))
-    data = {"image": tf.zeros([batch, size, size, 3]), "label": tf.zeros([batch, classes])}
+    images = tf.zeros([batch, size, size, 3], model.compute_dtype)
+    data = {"image": images, "label": tf.zeros([batch, classes])}
     return tf.function(step, jit_compile=True), data
 
 
@@ -86,7 +87,7 @@ def train_step(model: keras.Model, batch: int, config: TrainConfig) -> TrainStep
     optimizer = build_optimizer(settings, build_schedule(settings, 2048, 625, 218_949))
     optimizer.build(model.trainable_variables)
     ema = ExponentialMovingAverage(model.weights, 0.9999)
-    return TrainStep(model, optimizer, ema, config, batch)
+    return TrainStep(model, optimizer, ema, config, batch, plain_moments=True)
 
 
 def needs(module: bytes, chip: tpu_compiler.Chip, batch: int) -> dict[str, object]:

@@ -52,7 +52,7 @@ def depthwise_conv2d(
 
 @register
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' batch norm on TensorFlow's fused kernel, over replica groups where a step asks.
+    """Keras' batch norm on TensorFlow's fused kernel, or by plain moments where a step asks.
 
     Input and output [N, H, W, C]. The moving variance is the population variance, as in the
     original. The kernel takes float32, float16 and bfloat16, with parameters and statistics in
@@ -61,9 +61,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         step = current_step()
-        replicas = step.batch_norm_replicas if step else 1
+        plain = step is not None and (step.plain_moments or step.batch_norm_replicas > 1)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
-        if keras.backend.backend() != "tensorflow" or (dtype == "float64" and replicas == 1):
+        if keras.backend.backend() != "tensorflow" or (dtype == "float64" and not plain):
             return super().call(inputs, training=training, mask=mask)
         from efficientnet_tf.nn import tensorflow_ops as kernels
 
@@ -75,9 +75,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return kernels.fused_batch_norm_inference(
                 inputs, gamma, beta, mean, variance, self.epsilon
             )
-        if replicas > 1:
-            y, *moments = kernels.group_batch_norm_training(
-                inputs, gamma, beta, self.epsilon, replicas
+        if plain:
+            y, *moments = kernels.plain_batch_norm_training(
+                inputs, gamma, beta, self.epsilon, step.batch_norm_replicas
             )
         else:
             y, *moments = kernels.fused_batch_norm_training(inputs, gamma, beta, self.epsilon)

@@ -23,6 +23,8 @@ class StepContext:
       seed: the run's seed.
       counter: integer scalar tensor, different for every (step, replica).
       batch_norm_replicas: how many replicas share their batch-norm statistics.
+      plain_moments: batch norm takes its moments by reductions and not by a fused kernel, as it
+        does in any case where replicas share them; better for a TPU's compiler.
       remat: blocks keep their input alone for the backward pass, which computes the rest again.
       recomputing: a block is being computed again. Keras, which tells layers whether they train,
         is not there then; and the moving statistics have been updated before.
@@ -31,6 +33,7 @@ class StepContext:
     seed: int
     counter: Any
     batch_norm_replicas: int = 1
+    plain_moments: bool = False
     remat: bool = False
     recomputing: bool = False
 

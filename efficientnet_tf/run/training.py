@@ -176,6 +176,7 @@ def build_step(
         config.optimizer.gradient_clip_norm,
         rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
         _class_weights(session),
+        plain_moments=distribute.is_tpu(strategy),
     )
     return step, report
 
@@ -205,6 +206,7 @@ def build_loop(
         session.share("train_batch_size"),
         start_step=start,
         augment=augment,
+        image_dtype=session.model.compute_dtype,
     )
     log_every = session.config.train.log_step_count_steps
     return DeviceLoop(session.strategy, train_step, batches, most_steps, log_every)

@@ -126,6 +126,11 @@ def uses_bfloat16(strategy: tf.distribute.Strategy, config: DistributionConfig) 
     """Whether to compute in mixed bfloat16: by default on TPU only (a CPU is twice as slow)."""
     if config.use_bfloat16 is not None:
         return config.use_bfloat16
+    return is_tpu(strategy)
+
+
+def is_tpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the devices are TPUs."""
     return isinstance(strategy, tf.distribute.TPUStrategy)
 
 

@@ -30,6 +30,7 @@ class TrainStep:
       clip_norm: the largest global norm of the gradients, 0 for any.
       rate_factors: what to multiply the rate of each variable by, by its path; empty for nothing.
       class_weights: one for each output of the network; None for none.
+      plain_moments: see `StepContext`.
     """
 
     model: keras.Model
@@ -41,6 +42,7 @@ class TrainStep:
     clip_norm: float = 0.0
     rate_factors: Mapping[str, float] = field(default_factory=dict)
     class_weights: Sequence[float] | None = None
+    plain_moments: bool = False
 
     def __call__(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """Updates the model from this replica's part of the batch.
@@ -129,6 +131,7 @@ class TrainStep:
             seed=self.config.seed,
             counter=number * self.config.grad_accum_steps + tf.cast(part, tf.int64),
             batch_norm_replicas=self.batch_norm_replicas,
+            plain_moments=self.plain_moments,
             remat=self.config.remat == "blocks",
         )
 

@@ -199,3 +199,17 @@ def test_augmentation_changes_pictures_and_resumes_exactly(changes):
     for batch in whole:
         assert batch["image"].shape == (8, 32, 32, 3)
         np.testing.assert_allclose(batch["label"].sum(1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["digits", "tfrecord"])
+def test_images_cross_to_the_device_in_its_type(imagenet, whole, kind):
+    """Rounded to 8 significant bits; the pixels of a policy are whole, and stay as they are."""
+    config = configs(imagenet)[kind]
+    for batch, exact in zip(take(config, 2, image_dtype="bfloat16"), whole[kind], strict=False):
+        assert batch["image"].dtype == tf.bfloat16.as_numpy_dtype
+        np.testing.assert_allclose(batch["image"].astype("float32"), exact["image"], rtol=2**-8)
+        np.testing.assert_array_equal(batch["label"], exact["label"])
+    if kind == "tfrecord":
+        config = dataclasses.replace(config, augment_name="autoaugment")
+        (rounded,), (exact,) = take(config, 1, image_dtype="bfloat16"), take(config, 1)
+        np.testing.assert_array_equal(rounded["image"].astype("float32"), exact["image"])

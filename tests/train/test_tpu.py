@@ -98,6 +98,14 @@ def test_gradients_are_summed_once_and_nothing_else_is_sent(run, loop):
     assert not loop.device_ops["AllToAll"] and not loop.device_ops["CollectivePermute"]
 
 
+def test_images_come_in_16_bits_and_moments_by_reductions(run, loop):
+    images = run.session.strategy.experimental_local_results(
+        next(run.trainer.loop._iterator)["image"]
+    )
+    assert {part.dtype for part in images} == {tf.bfloat16}
+    assert not loop.all["FusedBatchNormV3"]
+
+
 def test_an_evaluation_sends_nothing(evaluation):
     assert not COMMUNICATION & set(evaluation.device_ops)
 

@@ -94,3 +94,11 @@ def test_stages_learn_the_slower_the_deeper_they_are():
     whole, scaled = one_step(), one_step(rate_factors=factors)
     for path, change in whole[1].items():
         np.testing.assert_allclose(scaled[1][path], change * factors[path], rtol=1e-3, atol=1e-6)
+
+
+def test_moments_by_reductions_give_the_same_update():
+    """As TPUs compute them; statistics and weights."""
+    fused, plain = (
+        one_step(frozen_statistics=False, plain_moments=plain) for plain in (False, True)
+    )
+    assert_same(fused, plain)
