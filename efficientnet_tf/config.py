@@ -241,7 +241,7 @@ class OptimizerConfig:
 # Of the moving average: the original's ramp of its decay is (1 + step) / (10 + step).
 DEFAULT_SPAN = 1 / 9
 # Values of `TrainConfig.remat`.
-REMAT = ("none", "blocks")
+REMAT = ("none", "blocks", "auto")
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,8 @@ class TrainConfig:
       grad_accum_steps: parts of a replica's batch that follow each other, to save memory; the
         update is that of the whole batch.
       remat: `blocks` computes the inside of every block again in the backward pass, which saves
-        memory and costs time; `none`.
+        half of the memory or more and costs time; `none`; `auto` for `blocks` where the step would
+        not fit into the device's memory otherwise.
       iterations_per_loop: steps inside one call of the device.
       log_step_count_steps: steps between two points in TensorBoard.
       keep_checkpoint_max: newest checkpoints kept.

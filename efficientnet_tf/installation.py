@@ -19,10 +19,15 @@ INSTALL = (
 _ITS_MODULES = ("tensorflow", "keras")
 
 _GOOGLE = "0x1ae0"
-# The PCI device of each TPU that TensorFlow drives through PJRT; v2 to v4 it drives itself.
-_PJRT_DEVICES = {"0x0063": "v5e", "0x006f": "v6e"}
-# The same by the start of the accelerator's type, which a container on a TPU VM is often told.
-_PJRT_TYPES = ("v5lite", "v5e", "v6e")
+_PCI_DEVICES = {
+    "0x0027": "v3",  # and v2
+    "0x005e": "v4",
+    "0x0062": "v5p",
+    "0x0063": "v5e",
+    "0x006f": "v6e",
+}
+# Those that TensorFlow drives through PJRT; v2 to v4 it drives itself.
+_PJRT_KINDS = ("v5e", "v6e")
 
 
 def without_tensorflow(module: str) -> str:
@@ -41,6 +46,26 @@ def check() -> None:
         raise UserError(without_tensorflow("TensorFlow"))
 
 
+def tpu_kind(
+    environment: Mapping[str, str] = os.environ, devices: Path = Path("/sys/bus/pci/devices")
+) -> str | None:
+    """Which TPU this machine has, as `v3` or `v5e`; None for none, or one that is not known.
+
+    Args:
+      environment: of the process; `TPU_ACCELERATOR_TYPE`, which a container on a TPU VM is often
+        told, is believed where it is set.
+      devices: where the system lists its PCI devices.
+    """
+    if kind := environment.get("TPU_ACCELERATOR_TYPE"):
+        return kind.partition("-")[0].replace("v5litepod", "v5e")
+    for vendor in devices.glob("*/vendor"):
+        if vendor.read_text().strip() == _GOOGLE:
+            kind = _PCI_DEVICES.get(vendor.with_name("device").read_text().strip())
+            if kind:
+                return kind
+    return None
+
+
 def pjrt_settings(
     environment: Mapping[str, str] = os.environ, devices: Path = Path("/sys/bus/pci/devices")
 ) -> dict[str, str]:
@@ -50,11 +75,10 @@ def pjrt_settings(
     not installed, and for those variables that are set already.
 
     Args:
-      environment: of the process; `TPU_ACCELERATOR_TYPE`, where it is set, is believed.
-      devices: where the system lists its PCI devices.
+      environment, devices: see `tpu_kind`.
     """
     library = importlib.util.find_spec("libtpu")
-    if not library or not library.origin or not _needs_pjrt(environment, devices):
+    if not library or not library.origin or tpu_kind(environment, devices) not in _PJRT_KINDS:
         return {}
     settings = {
         "PJRT_DEVICE": "TPU",
@@ -62,13 +86,3 @@ def pjrt_settings(
         "TF_PLUGGABLE_DEVICE_LIBRARY_PATH": str(Path(library.origin).with_name("libtpu.so")),
     }
     return {name: value for name, value in settings.items() if name not in environment}
-
-
-def _needs_pjrt(environment: Mapping[str, str], devices: Path) -> bool:
-    if kind := environment.get("TPU_ACCELERATOR_TYPE"):
-        return kind.startswith(_PJRT_TYPES)
-    return any(
-        vendor.read_text().strip() == _GOOGLE
-        and vendor.with_name("device").read_text().strip() in _PJRT_DEVICES
-        for vendor in devices.glob("*/vendor")
-    )

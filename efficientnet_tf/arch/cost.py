@@ -1,9 +1,10 @@
-"""Parameters and multiply-adds of a network, counted from its plan without building it.
+"""Parameters, multiply-adds and activations of a network, counted without building it.
 
 Multiply-adds are those of convolutions and dense layers for one image, as the original counts
 FLOPs (a bias, batch norm or activation counts nothing).
 """
 
+import math
 from dataclasses import dataclass
 
 from efficientnet_tf.arch.scaling import BlockPlan, block_plans, head_filters, stem_filters
@@ -12,17 +13,25 @@ from efficientnet_tf.config import ModelConfig
 
 @dataclass(frozen=True)
 class Cost:
-    """What a piece of the network costs for one image."""
+    """What a piece of the network costs for one image.
+
+    Attributes:
+      trainable, non_trainable: parameters.
+      multiply_adds: of convolutions and dense layers.
+      activations: numbers that convolutions and dense layers put out.
+    """
 
     trainable: int = 0
     non_trainable: int = 0
     multiply_adds: int = 0
+    activations: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
             self.trainable + other.trainable,
             self.non_trainable + other.non_trainable,
             self.multiply_adds + other.multiply_adds,
+            self.activations + other.activations,
         )
 
 
@@ -37,7 +46,7 @@ class Piece:
 
 def _conv(kernel_size: int, inputs: int, outputs: int, pixels: int, bias: bool = False) -> Cost:
     weights = kernel_size * kernel_size * inputs * outputs
-    return Cost(weights + (outputs if bias else 0), 0, weights * pixels)
+    return Cost(weights + (outputs if bias else 0), 0, weights * pixels, outputs * pixels)
 
 
 def _depthwise(kernel_size: int, channels: int, pixels: int) -> Cost:
@@ -45,7 +54,7 @@ def _depthwise(kernel_size: int, channels: int, pixels: int) -> Cost:
 
 
 def _batch_norm(channels: int) -> Cost:
-    return Cost(2 * channels, 2 * channels, 0)
+    return Cost(2 * channels, 2 * channels)
 
 
 def _squeeze_excite(channels: int, reduced: int) -> Cost:
@@ -55,7 +64,7 @@ def _squeeze_excite(channels: int, reduced: int) -> Cost:
 def _experts(cost: Cost, count: int) -> Cost:
     """A convolution whose kernel is mixed from `count` kernels for each example."""
     mixing = count * cost.trainable
-    return Cost(mixing, 0, mixing + cost.multiply_adds)
+    return Cost(mixing, 0, mixing + cost.multiply_adds, cost.activations)
 
 
 def _branch(plan: BlockPlan, before: int, after: int) -> list[Cost]:
@@ -135,3 +144,28 @@ def pieces(
 def total(config: ModelConfig, image_shape: tuple[int, int, int] | None = None) -> Cost:
     """The cost of the whole network for one image."""
     return sum((piece.cost for piece in pieces(config, image_shape)), Cost())
+
+
+def kept_activations(
+    config: ModelConfig,
+    image_shape: tuple[int, int, int] | None = None,
+    remat: bool = False,
+) -> tuple[int, int]:
+    """The activations of one image that training needs at a time, out of `total().activations`.
+
+    Args:
+      config: the network.
+      image_shape: `(height, width, channels)`; the variant's own square RGB by default.
+      remat: blocks keep their outputs alone, and one at a time computes what is inside it again.
+
+    Returns:
+      Those that the backward pass keeps, and those of the largest block, whose gradients it holds.
+    """
+    rows = pieces(config, image_shape)
+    blocks = [piece for piece in rows if piece.name.startswith("blocks_")]
+    largest = max(piece.cost.activations for piece in blocks)
+    kept = sum(piece.cost.activations for piece in rows)
+    if remat:
+        kept -= sum(piece.cost.activations for piece in blocks)
+        kept += sum(math.prod(piece.output_shape) for piece in blocks) + largest
+    return kept, largest

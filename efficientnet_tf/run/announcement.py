@@ -1,8 +1,10 @@
 """What a run says before it trains."""
 
 import importlib.util
+import sys
 
 from efficientnet_tf.run.session import Session
+from efficientnet_tf.run.step_memory import StepMemory
 
 
 def announce(session: Session, start: int, report: str | None, profiled: range) -> None:
@@ -30,6 +32,15 @@ def announce(session: Session, start: int, report: str | None, profiled: range) 
         f"results: {session.folder.path}",
         *([_profile(session, start, profiled)] if profiled else []),
     )
+
+
+def say_memory(session: Session, memory: StepMemory) -> None:
+    """Warns of a step that will hardly fit; tells what `--remat=auto` chose."""
+    if memory.fits:
+        if memory.wanted == "auto":
+            session.say(f"--remat=auto: {memory}")
+    elif session.is_chief:
+        print(f"warning: {memory} (an estimate); {memory.advice()} would fit", file=sys.stderr)
 
 
 def _precision(session: Session) -> str:

@@ -16,6 +16,7 @@ from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.resolve import resolve, with_loss
 from efficientnet_tf.run.starting_point import StartingPoint, in_folder, to_evaluate, to_train
+from efficientnet_tf.run.step_memory import StepMemory, exhausted
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.evaluator import Evaluator
 from efficientnet_tf.train.multi_label import MultiLabelEvaluator
@@ -24,17 +25,21 @@ from efficientnet_tf.train.summaries import Summaries
 
 
 @contextlib.contextmanager
-def explained(source: Source, step: Callable[[], int] | None = None) -> Iterator[None]:
-    """Turns what the data did wrong inside a graph into a `UserError` that names the file.
+def explained(
+    source: Source, step: Callable[[], int] | None = None, memory: StepMemory | None = None
+) -> Iterator[None]:
+    """Turns what went wrong inside a graph into a `UserError`: a file, or too little memory.
 
     Args:
       source: the data of the run.
       step: in training, tells how many steps are done.
+      memory: in training, what a step needs.
     """
     try:
         yield
     except tf.errors.OpError as error:
-        explanation = data.explain(error, source, step and step())
+        explanation = memory and exhausted(error, memory)
+        explanation = explanation or data.explain(error, source, step and step())
         if explanation is None:
             raise
         raise explanation from None

@@ -1,5 +1,6 @@
 """Training: what it needs beside a session, made ready to go on from where the run stands."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ from efficientnet_tf import data
 from efficientnet_tf.arch.scaling import stage_sizes
 from efficientnet_tf.config import RunConfig, TrainConfig, UserError, step_range
 from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
-from efficientnet_tf.run.announcement import announce
+from efficientnet_tf.run.announcement import announce, say_memory
 from efficientnet_tf.run.class_weights import class_weights, in_words
 from efficientnet_tf.run.dashboard import show_beginning
 from efficientnet_tf.run.session import Session, explained, open_session
+from efficientnet_tf.run.step_memory import StepMemory, step_memory
 from efficientnet_tf.train import distribute
 from efficientnet_tf.train.agreement import any_worker
 from efficientnet_tf.train.checkpoint import CheckpointSaver
@@ -38,16 +40,18 @@ class Training:
       trainer: drives the device from `start` on.
       start: optimizer steps done before.
       ema: the average of the weights, None for a run without.
+      memory: what a step needs.
     """
 
     session: Session
     trainer: Trainer
     start: int
     ema: ExponentialMovingAverage | None
+    memory: StepMemory
 
     def segments(self) -> Iterator[int]:
         """Trains to the end, pausing with the step's number whenever an evaluation is due."""
-        with explained(self.session.source, lambda: self.trainer.step):
+        with explained(self.session.source, lambda: self.trainer.step, self.memory):
             yield from self.trainer.segments()
 
     def wait_for_all_workers(self) -> None:
@@ -83,7 +87,7 @@ def prepare_training(
         steps_per_epoch,
         config.train.train_steps,
     )
-    train_step, report = build_step(session, schedule)
+    train_step, report, memory = build_step(session, schedule)
     ema = train_step.ema
     saver = CheckpointSaver(
         session.folder.path,
@@ -95,6 +99,7 @@ def prepare_training(
     start = saver.restore_in_all_workers(session.strategy)
     if session.is_chief:
         announce(session, start, report, profiler.steps)
+        say_memory(session, memory)
         session.folder.claim(
             session.network,
             config.train.loss,
@@ -112,7 +117,7 @@ def prepare_training(
         session.verbose,
         profiler if session.is_chief else None,
     )
-    return Training(session, trainer, start, ema)
+    return Training(session, trainer, start, ema, memory)
 
 
 def _check_accumulation(session: Session) -> None:
@@ -141,8 +146,12 @@ def _order_version(source: data.Source) -> int:
 
 def build_step(
     session: Session, learning_rate: LearningRateSchedule
-) -> tuple[TrainStep, str | None]:
-    """The training step of a run that begins, and what its starting weights gave, in words."""
+) -> tuple[TrainStep, str | None, StepMemory]:
+    """The training step of a run that begins.
+
+    Returns:
+      The step, what its starting weights gave in words, and what it needs of a device.
+    """
     config, strategy, model = session.config, session.strategy, session.model
     _check_accumulation(session)
     batch_size = config.data.train_batch_size
@@ -166,11 +175,14 @@ def build_step(
         ema = None
         if decay := config.train.moving_average_decay:
             ema = ExponentialMovingAverage(model.weights, decay, config.train.moving_average_span)
+    variables = [*model.weights, *optimizer.variables, *model.trainable_variables]
+    variables += ema.shadows if ema else []
+    memory = step_memory(config, session.network, strategy, model.compute_dtype, variables)
     step = TrainStep(
         model,
         optimizer,
         ema,
-        config.train,
+        dataclasses.replace(config.train, remat="blocks" if memory.remat else "none"),
         batch_size,
         norm_group,
         config.optimizer.gradient_clip_norm,
@@ -178,7 +190,7 @@ def build_step(
         _class_weights(session),
         plain_moments=distribute.is_tpu(strategy),
     )
-    return step, report
+    return step, report, memory
 
 
 def _class_weights(session: Session) -> np.ndarray | None:

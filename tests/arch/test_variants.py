@@ -92,3 +92,12 @@ def test_unknown_names_list_the_nearest():
         model_config("efficientnet-light0")
     with pytest.raises(UserError, match="width_coefficient"):
         model_config("efficientnet-b0", width_coeficient=2.0)
+
+
+# In millions, from the cards of the networks in timm, at the size that each card names.
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("efficientnet-b0", 6.7), ("efficientnet-b1", 10.9), ("efficientnet-b7", 289.9)],
+)
+def test_activations_are_those_that_timm_publishes(name, millions):
+    assert round(cost.total(model_config(name)).activations / 1e6, 1) == millions

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.run.announcement import say_memory
 from efficientnet_tf.run.chart import LogChart
 from efficientnet_tf.run.csv_text import csv_text
 from efficientnet_tf.run.session import explained, open_session
@@ -24,14 +25,15 @@ def lr_range(config: RunConfig) -> None:
     steps = session.config.train.lr_range_steps
     batch_size = session.config.data.train_batch_size
     schedule = growing_rate(steps)
-    train_step, report = build_step(session, schedule)
+    train_step, report, memory = build_step(session, schedule)
     if report:
         session.say(report)
+    say_memory(session, memory)
     loop = build_loop(session, train_step, start=0, most_steps=1)
     progress = Progress(
         "lr_range", steps, images_per_unit=batch_size, enabled=session.verbose and session.is_chief
     )
-    with explained(session.source, lambda: 0):
+    with explained(session.source, lambda: 0, memory):
         test = measure(loop, schedule, steps, progress)
     if not session.is_chief:
         return
