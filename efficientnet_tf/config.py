@@ -344,6 +344,8 @@ class DistributionConfig:
       tpu: name or address of the TPU; `local` on a TPU VM.
       tpu_zone, gcp_project: where a TPU name is looked up.
       use_bfloat16: None for what the device does best (bfloat16 on TPU, float32 elsewhere).
+      use_xla: compile forward and backward pass of each replica; TPUs do so in any case. For GPUs:
+        a CPU is ten times slower with it.
     """
 
     strategy: str | None = None
@@ -353,6 +355,7 @@ class DistributionConfig:
     tpu_zone: str | None = None
     gcp_project: str | None = None
     use_bfloat16: bool | None = None
+    use_xla: bool = False
 
     @property
     def uses_tpu(self) -> bool:

@@ -116,7 +116,8 @@ def step_memory(
       variables: all that a device holds of weights, slots, averages and gradients.
     """
     size, on_tpu = config.data.image_size, distribute.is_tpu(strategy)
-    copies = _COMPILED if on_tpu else _SWISH if "swish" in network.activation else _RELU
+    compiled = on_tpu or config.distribution.use_xla
+    copies = _COMPILED if compiled else _SWISH if "swish" in network.activation else _RELU
     image, with_remat = (
         round((copies * kept + _GRADIENTS * largest) * tf.as_dtype(dtype).size)
         for kept, largest in (

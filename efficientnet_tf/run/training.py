@@ -162,6 +162,11 @@ def build_step(
         config.train.batch_norm_batch_size,
         config.train.batch_norm_replicas,
     )
+    if config.distribution.use_xla and norm_group > 1:
+        raise UserError(
+            f"--use_xla compiles replicas one by one, and {norm_group} of them normalise together; "
+            "--batch_norm_replicas=1, or leave out --use_xla"
+        )
     if config.train.freeze:
         freeze(model, config.train.freeze)
     if config.train.freeze_bn:
@@ -189,6 +194,7 @@ def build_step(
         rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
         _class_weights(session),
         plain_moments=distribute.is_tpu(strategy),
+        compiled=config.distribution.use_xla and not distribute.is_tpu(strategy),
     )
     return step, report, memory
 

@@ -31,6 +31,7 @@ class TrainStep:
       rate_factors: what to multiply the rate of each variable by, by its path; empty for nothing.
       class_weights: one for each output of the network; None for none.
       plain_moments: see `StepContext`.
+      compiled: by XLA, forward and backward pass; the sum over replicas is not part of that.
     """
 
     model: keras.Model
@@ -43,6 +44,7 @@ class TrainStep:
     rate_factors: Mapping[str, float] = field(default_factory=dict)
     class_weights: Sequence[float] | None = None
     plain_moments: bool = False
+    compiled: bool = False
 
     def __call__(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """Updates the model from this replica's part of the batch.
@@ -56,7 +58,10 @@ class TrainStep:
         """
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
-        measures, gradients = self._accumulate(batch, context)
+        accumulate = self._accumulate
+        if self.compiled:
+            accumulate = tf.function(accumulate, jit_compile=True)
+        measures, gradients = accumulate(batch)
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
@@ -67,14 +72,14 @@ class TrainStep:
             self.ema.update(self.optimizer.iterations.value)
         return tf.concat([measures, [norm / replicas]], axis=0)
 
-    def _accumulate(self, batch, context):
+    def _accumulate(self, batch):
         """The measures and gradients of this replica's batch, computed in parts one by one.
 
         Batch norm takes the statistics of each part alone.
         """
         parts = self.config.grad_accum_steps
         if parts == 1:
-            return self._gradients(batch, 0, context)
+            return self._gradients(batch, 0)
         batch = {
             name: tf.reshape(value, [parts, value.shape[0] // parts, *value.shape[1:]])
             for name, value in batch.items()
@@ -82,7 +87,7 @@ class TrainStep:
 
         def add_part(part, measures, *gradients):
             examples = {name: value[part] for name, value in batch.items()}
-            more_measures, more = self._gradients(examples, part, context)
+            more_measures, more = self._gradients(examples, part)
             sums = [total + gradient for total, gradient in zip(gradients, more, strict=True)]
             return part + 1, measures + more_measures, *sums
 
@@ -91,8 +96,9 @@ class TrainStep:
         _, measures, *gradients = tf.while_loop(lambda part, *_: part < parts, add_part, first)
         return measures, gradients
 
-    def _gradients(self, batch, part, context):
+    def _gradients(self, batch, part):
         """Of one part of a batch: all measures but the gradient's norm, and the gradients."""
+        context = tf.distribute.get_replica_context()
         shares = context.num_replicas_in_sync * self.config.grad_accum_steps
         variables = self.model.trainable_variables
         objective = losses.OBJECTIVES[self.config.loss or DEFAULT_LOSS]

@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from helpers.command import TINY, call
+from helpers.command import ROOT, TINY, call
 from helpers.fake_tpu import tpu_of
 from helpers.toy import tiny_run
 
+import efficientnet_tf as en
 from efficientnet_tf import installation
 from efficientnet_tf.arch.cost import total
 from efficientnet_tf.arch.variants import model_config
@@ -19,15 +19,16 @@ from efficientnet_tf.run.training import prepare_training
 from efficientnet_tf.train.distribute import choose_strategy
 
 GIB = 2**30
-COMPILED = Path(__file__).parents[2] / "benchmarks" / "tpu_compile.jsonl"
+COMPILED = ROOT / "benchmarks" / "tpu_compile.jsonl"
 
 
-def estimate(name, batch, dtype="float32", replicas=None, **train):
+def estimate(name, batch, dtype="float32", replicas=None, use_xla=False, **train):
     """Of a network of the family at its own size; `replicas` of a TPU, else on this machine."""
     network = model_config(name)
     config = RunConfig(
         data=DataConfig(image_size=network.input_size, train_batch_size=batch),
         train=TrainConfig(**train),
+        distribution=DistributionConfig(use_xla=use_xla),
     )
     parameters = [tf.zeros([total(network).trainable])] * 5  # weights, average, slots, gradients
     if not replicas:
@@ -81,6 +82,38 @@ def test_the_default_batch_of_b5_does_not_fit_a_v3_8_and_what_does_is_named():
     assert memory.advice() == "--train_batch_size=512 or --train_batch_size=1024 --remat=blocks"
     for ways in ({"batch": 512}, {"batch": 1024, "remat": "blocks"}):
         assert estimate("efficientnet-b5", dtype="bfloat16", replicas=8, **ways).fits
+
+
+RECIPES = sorted(path.stem for path in (ROOT / "flags").glob("imagenet-*-tpu-v3-*.flags"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recipes_for_tpus_fit_and_are_of_the_original_length(name):
+    config, cores = en.recipe(name), int(name.rpartition("-")[2])
+    batch, train = config.data.train_batch_size, config.train
+    memory = estimate(config.model_name, batch, "bfloat16", replicas=cores, remat=train.remat)
+    assert memory.fits and memory.available == 16 * GIB
+    assert config.distribution.uses_tpu and config.data.eval_batch_size % cores == 0
+    assert (
+        train.train_steps * batch == 218949 * 2048 and train.steps_per_eval * batch == 6255 * 2048
+    )
+
+
+@pytest.mark.parametrize(("name", "gpus", "gib"), [("b0", 8, 5), ("b0", 1, 10), ("b4", 8, 15)])
+def test_the_recipes_for_gpus_say_what_they_need(name, gpus, gib):
+    config = en.recipe(f"imagenet-{name}-{'8' * (gpus > 1)}gpu")
+    batch, train = config.data.train_batch_size, config.train
+    memory = estimate(config.model_name, batch // gpus, "bfloat16", use_xla=True)
+    assert config.distribution.use_xla and config.distribution.use_bfloat16
+    assert memory._need(False) == pytest.approx(gib * GIB, rel=0.1)
+    assert (
+        train.train_steps * batch == 218949 * 2048 and train.steps_per_eval * batch == 6255 * 2048
+    )
+
+
+def test_there_is_a_recipe_for_every_network_of_the_paper():
+    networks = [f"imagenet-b{i}-tpu-{kind}" for i in range(8) for kind in ("v3-32", "v3-8")]
+    assert networks == RECIPES
 
 
 def test_auto_computes_blocks_again_where_it_must():

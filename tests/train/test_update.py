@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.builds import needs_xla_on_the_cpu
 from helpers.toy import BATCH, NO_DROPOUT, one_device, toy_config, toy_step, two_cpus
 
 from efficientnet_tf.arch.scaling import stage_sizes
@@ -102,3 +103,13 @@ def test_moments_by_reductions_give_the_same_update():
         one_step(frozen_statistics=False, plain_moments=plain) for plain in (False, True)
     )
     assert_same(fused, plain)
+
+
+@needs_xla_on_the_cpu
+@pytest.mark.parametrize("strategy", [one_device, two_cpus])
+def test_a_compiled_step_is_the_same_on_every_replica(strategy):
+    plain, compiled = (
+        one_step(strategy(), frozen_statistics=False, compiled=compiled)
+        for compiled in (False, True)
+    )
+    assert_same(plain, compiled)
