@@ -118,6 +118,7 @@ setup(
         "tpu-compile": [*TENSORFLOW["cpu"], "jax==0.10.2", "libtpu==0.0.52"],
         "quickstart": ["scikit-learn"],
         "safetensors": ["safetensors"],
+        "beam": ["apache-beam"],  # docs/batch_prediction.md
         "test": [
             "pytest",
             "pytest-xdist",  # the tests on two cores

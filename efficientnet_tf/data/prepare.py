@@ -1,26 +1,24 @@
 """Any data set as TFRecord shards in the original's layout, which are read in sequence and fast.
 
-Records have the features of the original's conversion of ImageNet. Pictures are kept byte for
-byte, so that an evaluation of the shards is that of the pictures, and their format is told by
-content: the original told one PNG and 22 CMYK files by their names, and encoded them again. Pixels
-that were never encoded become PNG.
+Pictures are kept byte for byte, so that an evaluation of the shards is that of the pictures. One
+process writes all shards with `prepare`. Many machines write them apart, each shard a call of
+`prepare_shard` of its own, and `finish` adds the manifest: the files are the same.
 """
 
+import functools
 import hashlib
 import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import tensorflow as tf
 
-from efficientnet_tf.config import UserError
-from efficientnet_tf.data.pictures.attempt import attempt, picture_problem
-from efficientnet_tf.data.pictures.decode import decoded_size
-from efficientnet_tf.data.pictures.headers import HEADER_BYTES, picture_format
+from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.records import Record, example, records
+from efficientnet_tf.data.sources import open_source
 from efficientnet_tf.data.sources.manifest import (
     MANIFEST,
     UNFINISHED,
@@ -29,21 +27,10 @@ from efficientnet_tf.data.sources.manifest import (
     read_manifest,
     sha256,
 )
-from efficientnet_tf.data.sources.source import IndexedSource, StreamSource, shuffled_index
+from efficientnet_tf.data.sources.source import StreamSource
 
 _IMAGENET_SIZE, _IMAGENET_SHARDS = 1_000_000, {"train": 1024, "validation": 128}
 _IMAGES_PER_SHARD = 1250  # as many as ImageNet's
-
-
-class _Record(NamedTuple):
-    """What becomes a `tf.train.Example`."""
-
-    encoded: bytes
-    label: int
-    name: str
-    height: int
-    width: int
-    problem: str
 
 
 def default_shards(sizes: Mapping[str, int]) -> dict[str, int]:
@@ -84,23 +71,107 @@ def prepare(
         `config.max_bad_examples` are left out already.
     """
     tf.io.gfile.makedirs(folder)
-    manifest = _begin(folder, Manifest(list(source.label_names), _made_from(source, num_shards)))
+    manifest = _begin(folder, _fresh(source, num_shards))
     job = _Job(source, synsets or {}, progress)
-    for split, total in num_shards.items():
-        size = split_sizes(source)[split]
-        edges = [size * place // total for place in range(total + 1)]
+    plans = plan_shards(source, num_shards)
+    for split in num_shards:
         shards = manifest.splits.setdefault(split, [])
-        job.skip(edges[len(shards)], manifest.num_images(split))
-        records = _records(source, split, edges[len(shards)])
-        for place in range(len(shards), total):
-            path = os.path.join(folder, f"{split}-{place:05}-of-{total:05}")
-            count = edges[place + 1] - edges[place]
-            shards.append(job.write_shard(path, itertools.islice(records, count)))
+        left = [plan for plan in plans if plan.split == split][len(shards) :]
+        start = left[0].start if left else split_sizes(source)[split]
+        job.skip(start, manifest.num_images(split))
+        stream = records(source, split, start)
+        for plan in left:
+            shards.append(job.write_shard(plan, folder, stream))
             manifest.save(folder, UNFINISHED)
     manifest.save(folder, MANIFEST)
     if tf.io.gfile.exists(unfinished := os.path.join(folder, UNFINISHED)):
         tf.io.gfile.remove(unfinished)
     return manifest
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """Which images of a split a shard has, in the order of `records`.
+
+    Attributes:
+      split: `train` or `validation`.
+      place, total: the shard's number, and how many there are.
+      start, stop: the first image, and the one after the last.
+    """
+
+    split: str
+    place: int
+    total: int
+    start: int
+    stop: int
+
+    @property
+    def file(self) -> str:
+        """The shard's name."""
+        return f"{self.split}-{self.place:05}-of-{self.total:05}"
+
+
+def plan_shards(source: StreamSource, num_shards: Mapping[str, int]) -> list[ShardPlan]:
+    """The images of every split, divided evenly."""
+    sizes = split_sizes(source)
+    return [
+        ShardPlan(
+            split, place, total, sizes[split] * place // total, sizes[split] * (place + 1) // total
+        )
+        for split, total in num_shards.items()
+        for place in range(total)
+    ]
+
+
+def prepare_shard(
+    plan: ShardPlan, config: DataConfig, folder: str, synsets: Mapping[str, str] | None = None
+) -> Shard:
+    """Writes one shard, on any machine that sees the data and the folder.
+
+    Args:
+      plan: from `plan_shards`.
+      config: of the data.
+      folder: where the shard goes; it is there already.
+      synsets: as in `prepare`.
+
+    Raises:
+      UserError: the data cannot be opened, or more than `config.max_bad_examples` pictures of the
+        shard cannot be decoded.
+    """
+    source = _open(config)
+    job = _Job(source, synsets or {}, lambda count: None)
+    return job.write_shard(plan, folder, records(source, plan.split, plan.start))
+
+
+def finish(
+    shards: Iterable[Shard], config: DataConfig, folder: str, num_shards: Mapping[str, int]
+) -> Manifest:
+    """Writes the manifest of shards that `prepare_shard` has written.
+
+    Raises:
+      UserError: not all of them are there, or more than `config.max_bad_examples` are left out.
+    """
+    source, found = _open(config), {shard.file: shard for shard in shards}
+    manifest = _fresh(source, num_shards)
+    for plan in plan_shards(source, num_shards):
+        if plan.file not in found:
+            raise UserError(f"{folder}/{plan.file} is missing; prepare it first")
+        manifest.splits.setdefault(plan.split, []).append(found[plan.file])
+    images = sum(manifest.num_images(split) for split in num_shards)
+    left_out = sum(split_sizes(source)[split] for split in num_shards) - images
+    if left_out > config.max_bad_examples:
+        raise UserError(
+            f"pictures that cannot be decoded: {left_out}; --max_bad_examples={left_out} leaves "
+            "them out"
+        )
+    manifest.save(folder, MANIFEST)
+    return manifest
+
+
+@functools.lru_cache(maxsize=1)
+def _open(config: DataConfig) -> StreamSource:
+    """A machine lists the files once for all of its shards."""
+    return open_source(config)
 
 
 @dataclass
@@ -124,29 +195,33 @@ class _Job:
         self.done += read
         self.left_out += read - written
 
-    def write_shard(self, path: str, records: Iterator[_Record]) -> Shard:
-        """Writes the records that can be decoded."""
-        written = 0
+    def write_shard(self, plan: ShardPlan, folder: str, stream: Iterator[Record]) -> Shard:
+        """Writes the next images of a stream, those that can be decoded."""
+        path, written = os.path.join(folder, plan.file), 0
         with tf.io.TFRecordWriter(f"{path}.unfinished") as writer:
-            for record in records:
+            for record in itertools.islice(stream, plan.stop - plan.start):
                 if record.problem:
                     self._leave_out(record)
                 else:
-                    writer.write(_example(record, self.source.label_names, self.synsets))
+                    writer.write(example(record, self.source.label_names, self.synsets))
                     written += 1
                 self.done += 1
                 self.progress(self.done)
         tf.io.gfile.rename(f"{path}.unfinished", path, overwrite=True)
         length = tf.io.gfile.stat(path).length
-        return Shard(os.path.basename(path), written, length, sha256(path))
+        return Shard(plan.file, written, length, sha256(path))
 
-    def _leave_out(self, record: _Record) -> None:
+    def _leave_out(self, record: Record) -> None:
         limit = self.source.config.max_bad_examples
         if self.left_out >= limit:
             hint = "" if limit else "; --max_bad_examples=N leaves out up to N"
             raise UserError(f"{record.name} {record.problem}{hint}")
         print(f"left out: {record.name} {record.problem}", file=sys.stderr, flush=True)
         self.left_out += 1
+
+
+def _fresh(source: StreamSource, num_shards: Mapping[str, int]) -> Manifest:
+    return Manifest(list(source.label_names), _made_from(source, num_shards))
 
 
 def _made_from(source: StreamSource, num_shards: Mapping[str, int]) -> dict[str, object]:
@@ -162,11 +237,16 @@ def _made_from(source: StreamSource, num_shards: Mapping[str, int]) -> dict[str,
 
 
 def _fingerprint(source: StreamSource) -> str | None:
-    """Of the names of the data's files by class; None for data that are not files."""
+    """Of the names of the data's files in their folder, by class; None for data of other kinds."""
     if not source.splits:
         return None
+    folder = source.config.data_dir or ""
     names = {
-        split: {k: list(v) for k, v in kinds.items()} for split, kinds in source.splits.items()
+        split: {
+            kind: [path.removeprefix(folder).lstrip("/") for path in paths]
+            for kind, paths in kinds.items()
+        }
+        for split, kinds in source.splits.items()
     }
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
@@ -184,64 +264,3 @@ def _begin(folder: str, fresh: Manifest) -> Manifest:
         )
     found.check_lengths(folder)
     return found
-
-
-def _records(source: StreamSource, split: str, start: int) -> Iterator[_Record]:
-    """The images of a split in their order from the `start`-th on, read in parallel."""
-    training = split == "train"
-    read, name = (
-        (source.read_train, source.name_train) if training else (source.read_eval, source.name_eval)
-    )
-
-    def look(raw):
-        image, label = read(raw)
-        encoded = image if image.dtype == tf.string else tf.io.encode_png(image)
-        decoded, size = attempt(decoded_size, encoded, [0, 0])
-        problem = tf.cond(decoded, lambda: tf.constant(""), lambda: picture_problem(encoded))
-        return encoded, label, name(raw), size, problem
-
-    stream = _training_stream(source, start) if training else _evaluation_stream(source, start)
-    for encoded, label, file, size, problem in stream.map(
-        look, tf.data.AUTOTUNE
-    ).as_numpy_iterator():
-        yield _Record(encoded, int(label), file.decode(), *map(int, size), problem.decode())
-
-
-def _training_stream(source, start):
-    stream = source.train_stream(source.config.seed, start, 0, 1)
-    return stream.map(lambda element: element["raw"])
-
-
-def _evaluation_stream(source, start):
-    """Shuffled, where the source can: a part of the shards then has images of all classes."""
-    if not isinstance(source, IndexedSource):
-        return source.eval_stream(0, 1).skip(start)
-    size, epoch = source.eval_size, tf.constant(0, tf.int64)
-    places = tf.data.Dataset.range(start, size)
-    return places.map(lambda place: shuffled_index(place, size, source.config.seed, epoch))
-
-
-def _example(record: _Record, classes: list[str], synsets: Mapping[str, str]) -> bytes:
-    """The original's features; colour space and channels are those of the decoded picture."""
-    name = classes[record.label]
-    features = {
-        "image/height": record.height,
-        "image/width": record.width,
-        "image/colorspace": b"RGB",
-        "image/channels": 3,
-        "image/class/label": record.label + 1,
-        "image/class/synset": (name if name in synsets else "").encode(),
-        "image/class/text": synsets.get(name, name).encode(),
-        "image/format": (picture_format(record.encoded[:HEADER_BYTES]) or "").encode(),
-        "image/filename": os.path.basename(record.name).encode(),
-        "image/encoded": record.encoded,
-    }
-    return tf.train.Example(
-        features=tf.train.Features(feature={k: _feature(v) for k, v in features.items()})
-    ).SerializeToString()
-
-
-def _feature(value: int | bytes) -> tf.train.Feature:
-    if isinstance(value, int):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

@@ -1,5 +1,6 @@
 """Pictures and digits become TFRecord shards that evaluate to the same, to the image."""
 
+import dataclasses
 import json
 import shutil
 
@@ -13,6 +14,7 @@ from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data import prepare as prepare_module
 from efficientnet_tf.data.sources.manifest import read_manifest
+from efficientnet_tf.imagenet import synsets
 
 pytestmark = pytest.mark.slow
 FORMATS = [("JPEG", "RGB"), ("PNG", "RGB"), ("JPEG", "CMYK"), ("JPEG", "L")]
@@ -139,7 +141,7 @@ def test_a_run_trains_on_shards_and_evaluates_to_the_same_on_both(tmp_path):
 
 
 def test_an_interrupted_preparation_goes_on_where_it_was(pictures, prepared, tmp_path, monkeypatch):
-    example, calls = prepare_module._example, []
+    example, calls = prepare_module.example, []
 
     def fails(*arguments):
         calls.append(arguments)
@@ -147,7 +149,7 @@ def test_an_interrupted_preparation_goes_on_where_it_was(pictures, prepared, tmp
             raise KeyboardInterrupt
         return example(*arguments)
 
-    monkeypatch.setattr(prepare_module, "_example", fails)
+    monkeypatch.setattr(prepare_module, "example", fails)
     with pytest.raises(KeyboardInterrupt):
         prepare(pictures, tmp_path, "--dataset=folder", "--num_shards=3,2")
     with pytest.raises(UserError, match="is not finished: run the --mode=prepare"):
@@ -232,3 +234,35 @@ def test_the_manifest_tells_what_the_shards_hold(prepared):
     assert manifest["classes"] == ["cat", "n01440764", "n01443537"]
     assert [shard["num_images"] for shard in manifest["splits"]["train"]] == [4, 4, 4]
     assert [shard["num_images"] for shard in manifest["splits"]["validation"]] == [4, 5]
+
+
+def test_shards_written_apart_are_the_same_files(pictures, prepared, tmp_path):
+    """In any order, each by a call of its own, as many machines do."""
+    config = DataConfig(dataset="folder", data_dir=str(pictures))
+    counts = {"train": 3, "validation": 2}
+    plans = prepare_module.plan_shards(data.open_source(config), counts)
+    shards = [
+        prepare_module.prepare_shard(plan, config, str(tmp_path), synsets()) for plan in plans[::-1]
+    ]
+    with pytest.raises(UserError, match="train-00000-of-00003 is missing; prepare it first"):
+        prepare_module.finish(shards[:-1], config, str(tmp_path), counts)
+    prepare_module.finish(shards, config, str(tmp_path), counts)
+    assert read_manifest(str(tmp_path)) == read_manifest(str(prepared))
+    for path in prepared.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_shards_written_apart_count_what_they_leave_out(tmp_path):
+    write_pictures(tmp_path / "pictures", train=4)
+    broken = tmp_path / "pictures" / "train" / "cat" / "1.JPEG"
+    broken.write_bytes(broken.read_bytes()[:99])
+    config = DataConfig(dataset="folder", data_dir=str(tmp_path / "pictures"))
+    counts, folder = {"train": 2}, str(tmp_path)
+    (first, second) = prepare_module.plan_shards(data.open_source(config), counts)
+    with pytest.raises(UserError, match="cat/1.JPEG is corrupt"):
+        shards = [prepare_module.prepare_shard(plan, config, folder) for plan in (first, second)]
+    tolerant = dataclasses.replace(config, max_bad_examples=1)
+    shards = [prepare_module.prepare_shard(plan, tolerant, folder) for plan in (first, second)]
+    with pytest.raises(UserError, match="cannot be decoded: 1; --max_bad_examples=1"):
+        prepare_module.finish(shards, config, folder, counts)
+    assert prepare_module.finish(shards, tolerant, folder, counts).num_images("train") == 11
