@@ -17,14 +17,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 import tpu_compiler
+from recipe_step import recipe_step
 
 from efficientnet_tf.arch.variants import model_config
-from efficientnet_tf.config import REMAT, OptimizerConfig, TrainConfig
+from efficientnet_tf.config import REMAT, TrainConfig
 from efficientnet_tf.nn.network import build_network
-from efficientnet_tf.train.ema import ExponentialMovingAverage
-from efficientnet_tf.train.optimizer import build_optimizer
-from efficientnet_tf.train.schedule import build_schedule
-from efficientnet_tf.train.step import TrainStep
 
 RESULTS = Path(__file__).with_name("tpu_compile.jsonl")
 
@@ -75,19 +72,10 @@ def training_step(name: str, batch: int, remat: str):
     config = model_config(name)
     size, classes = config.input_size, config.num_classes
     model = build_network(config, input_shape=(size, size, 3), classifier_activation=None)
-    step = train_step(model, batch, TrainConfig(remat=remat))
+    step = recipe_step(model, batch, TrainConfig(remat=remat), plain_moments=True)
     images = tf.zeros([batch, size, size, 3], model.compute_dtype)
     data = {"image": images, "label": tf.zeros([batch, classes])}
     return tf.function(step, jit_compile=True), data
-
-
-def train_step(model: keras.Model, batch: int, config: TrainConfig) -> TrainStep:
-    """The project's own step with the original's optimizer, schedule and average."""
-    settings = OptimizerConfig()
-    optimizer = build_optimizer(settings, build_schedule(settings, 2048, 625, 218_949))
-    optimizer.build(model.trainable_variables)
-    ema = ExponentialMovingAverage(model.weights, 0.9999)
-    return TrainStep(model, optimizer, ema, config, batch, plain_moments=True)
 
 
 def needs(module: bytes, chip: tpu_compiler.Chip, batch: int) -> dict[str, object]:

@@ -20,6 +20,9 @@ os.environ.update(
 )
 
 
+_MOST_ARGUMENTS = 2000
+
+
 @dataclass(frozen=True)
 class Chip:
     """What its maker publishes of a TPU, for one core as the compiler sees it.
@@ -93,6 +96,9 @@ def compile_for(chip: Chip, module: bytes) -> Needs:
     topology = topologies.get_topology_desc(platform="tpu", topology_name=chip.topology)
     device = topology.devices[0]
     options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
+    # As TensorFlow and JAX do: a TPU takes some thousand arguments, and B7 has more variables.
+    arguments = len(next(iter(parsed.body)).arguments)
+    options.parameter_is_tupled_arguments = arguments > _MOST_ARGUMENTS
     executable = device.client.compile(parsed, _jax.DeviceList((device,)), options)
     memory, costs = executable.get_compiled_memory_stats(), executable.cost_analysis()
     costs = costs[0] if isinstance(costs, list) else costs

@@ -23,6 +23,8 @@ from efficientnet_tf.train import distribute
 # Copies of a kept activation: under a compiler, which computes cheap ones again; op by op, where
 # swish keeps its argument too; and op by op without it.
 _COMPILED, _SWISH, _RELU = 0.85, 3.3, 1.9
+# Under a compiler that computes blocks again: it begins with some of them early.
+_COMPILED_REMAT = 1.65
 # Gradients of the block that is being differentiated, for each of its activations.
 _GRADIENTS = 2.5
 # GiB of each device as TensorFlow sees it: of a core of v2 and v3, of a chip of the others.
@@ -92,11 +94,9 @@ class StepMemory:
         image = self.image_with_remat if remat else self.image
         room = (self.available - self.fixed) // image if self.available else self.share
         share = min(room * self.parts, self.share - 1)
-        return (
-            f"--train_batch_size={2 ** int(math.log2(share)) * self.replicas}"
-            if share > 0
-            else None
-        )
+        if share < 1:
+            return None
+        return f"--train_batch_size={2 ** int(math.log2(share)) * self.replicas}"
 
 
 def step_memory(
@@ -115,14 +115,11 @@ def step_memory(
       dtype: of the activations.
       variables: all that a device holds of weights, slots, averages and gradients.
     """
-    size, on_tpu = config.data.image_size, distribute.is_tpu(strategy)
-    compiled = on_tpu or config.distribution.use_xla
-    copies = _COMPILED if compiled else _SWISH if "swish" in network.activation else _RELU
+    on_tpu = distribute.is_tpu(strategy)
+    compiled, size = on_tpu or config.distribution.use_xla, config.data.image_size
     image, with_remat = (
-        round((copies * kept + _GRADIENTS * largest) * tf.as_dtype(dtype).size)
-        for kept, largest in (
-            kept_activations(network, (size, size, 3), remat) for remat in (False, True)
-        )
+        round(tf.as_dtype(dtype).size * _numbers(network, size, compiled, remat))
+        for remat in (False, True)
     )
     replicas = strategy.num_replicas_in_sync
     return StepMemory(
@@ -135,6 +132,16 @@ def step_memory(
         replicas,
         config.train.grad_accum_steps,
     )
+
+
+def _numbers(network: ModelConfig, size: int, compiled: bool, remat: bool) -> float:
+    """How many of them lie in memory at a time for each image."""
+    kept, largest = kept_activations(network, (size, size, 3), remat)
+    if compiled:
+        copies = _COMPILED_REMAT if remat else _COMPILED
+    else:
+        copies = _SWISH if "swish" in network.activation else _RELU
+    return copies * kept + _GRADIENTS * largest
 
 
 def exhausted(error: tf.errors.OpError, memory: StepMemory) -> UserError | None:

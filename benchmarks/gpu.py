@@ -1,0 +1,296 @@
+"""Images per second of networks on a GPU, beside timm's: training and inference, in bfloat16.
+
+    pip install torch timm     # the peer, where its packages fit beside TensorFlow's
+    python benchmarks/gpu.py [--networks efficientnet-b0 ...] [--rounds 3] [--results gpu.jsonl]
+
+Every measurement is a process of its own, and the candidates take turns, round after round. Images
+are random and lie on the device: the pace is that of the network alone. Training is forward and
+backward pass, RMSProp, weight decay and the average of the weights. Candidates whose packages are
+not installed are left out; on a machine without a GPU all is small, PyTorch does not compile, and
+the figures say only that the program works.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# A step, or a prediction, that is done when the function returns or `finish` does.
+Work = tuple[Callable[[], object], Callable[[], object]]
+_SMALL_SIZE, _SMALL_BATCH = 64, 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured.
+
+    Attributes:
+      network: name in this package.
+      peer: name in timm.
+      size: of the images; the training size where that is not the one of evaluation.
+      batch: images a step.
+    """
+
+    network: str
+    peer: str
+    size: int
+    batch: int
+
+
+TASKS = {
+    task.network: task
+    for task in (
+        Task("efficientnet-b0", "tf_efficientnet_b0", 224, 256),
+        Task("efficientnet-b4", "tf_efficientnet_b4", 380, 64),
+        Task("efficientnetv2-s", "tf_efficientnetv2_s", 300, 128),
+    )
+}
+
+
+def main() -> None:
+    options = parsed()
+    if options.worker:
+        task = Task(**json.loads(options.worker))
+        rate = measured(*CANDIDATES[options.candidates[0]].work(task, options.kind), options)
+        print(json.dumps(rate * task.batch))
+        return
+    found = rates(options)
+    print(table(found))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="*", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--candidates", nargs="*", choices=CANDIDATES, default=list(CANDIDATES))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of one measurement")
+    parser.add_argument("--results", type=Path, help="gets a line of JSON for each measurement")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--kind", default="train", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def rates(options: argparse.Namespace) -> dict[tuple[str, str, str], list[float]]:
+    """Images a second by network, kind and candidate, a number for each round."""
+    candidates = [name for name in options.candidates if CANDIDATES[name].is_installed]
+    gpu = has_gpu()
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for network in options.networks:
+        task = TASKS[network]
+        if not gpu:
+            task = dataclasses.replace(task, size=_SMALL_SIZE, batch=_SMALL_BATCH)
+        for kind in ("train", "inference"):
+            for _ in range(options.rounds):
+                for name in candidates:
+                    rate = in_a_process(name, task, kind, options.seconds)
+                    found.setdefault((network, kind, name), []).append(rate)
+                    line = {**vars(task), "kind": kind, "candidate": name, "images_per_s": rate}
+                    print(json.dumps(line | {"gpu": gpu}), flush=True)
+                    if options.results:
+                        with options.results.open("a") as file:
+                            file.write(json.dumps(line | {"gpu": gpu}) + "\n")
+    return found
+
+
+def has_gpu() -> str:
+    """The name of the first GPU, empty for none."""
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        result = subprocess.run(query, capture_output=True, text=True, check=True)
+        return result.stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return ""
+
+
+def in_a_process(name: str, task: Task, kind: str, seconds: float) -> float:
+    command = [sys.executable, __file__, f"--worker={json.dumps(vars(task))}", f"--kind={kind}"]
+    command += ["--candidates", name, f"--seconds={seconds}"]
+    environment = {**os.environ, **CANDIDATES[name].environment, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if result.returncode:
+        sys.exit(f"{name} on {task.network} failed:\n{result.stderr[-2000:]}")
+    return float(result.stdout.splitlines()[-1])
+
+
+def measured(step: Callable, finish: Callable, options: argparse.Namespace) -> float:
+    """Steps a second, after those that compile."""
+    for _ in range(3):
+        step()
+    finish()
+    steps, started = 0, time.perf_counter()
+    while time.perf_counter() - started < options.seconds:
+        for _ in range(5):
+            step()
+        finish()
+        steps += 5
+    return steps / (time.perf_counter() - started)
+
+
+def table(found: dict[tuple[str, str, str], list[float]]) -> str:
+    lines = ["| network | | candidate | images/s | to the last |", "|---|---|---|---:|---:|"]
+    for (network, kind, name), numbers in found.items():
+        last = [key for key in found if key[:2] == (network, kind)][-1]
+        ratio = statistics.median(a / b for a, b in zip(numbers, found[last], strict=True))
+        rate = statistics.median(numbers)
+        lines.append(f"| {network} | {kind} | {name} | {rate:,.0f} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def of_tensorflow(task: Task, kind: str) -> Work:
+    """The package's own training step, compiled as `--use_xla` compiles it."""
+    import keras
+    import tensorflow as tf
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    from recipe_step import recipe_step
+
+    from efficientnet_tf.config import TrainConfig
+
+    model = network(task)
+    images = tf.random.uniform([task.batch, task.size, task.size, 3], 0, 255)
+    if kind == "inference":
+        run = tf.function(lambda: model(images, training=False), jit_compile=True)
+    else:
+        step = recipe_step(model, task.batch, TrainConfig(), compiled=True)
+        labels = tf.one_hot(tf.range(task.batch) % 1000, 1000)
+        batch = {"image": tf.cast(images, "bfloat16"), "label": labels}
+        run = tf.function(lambda: step(batch))
+    last = []
+
+    def once():
+        last[:] = [run()]
+
+    return once, lambda: last[0].numpy()
+
+
+def of_jax(task: Task, kind: str) -> Work:
+    """The same network on Keras' JAX backend: a compiled step without state."""
+    import jax
+    import keras
+    from jax import numpy as jnp
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = network(task)
+    images = jnp.asarray(
+        jax.random.uniform(jax.random.key(0), (task.batch, task.size, task.size, 3)) * 255
+    )
+    trained = [v.value for v in model.trainable_variables]
+    others = [v.value for v in model.non_trainable_variables]
+    if kind == "inference":
+        predict = jax.jit(lambda t, n: model.stateless_call(t, n, images, training=False)[0])
+        last = [None]
+
+        def once():
+            last[0] = predict(trained, others)
+
+        return once, lambda: last[0].block_until_ready()
+    labels = jnp.arange(task.batch) % 1000
+    optimizer = keras.optimizers.RMSprop(0.016, rho=0.9, momentum=0.9, epsilon=1e-3)
+    optimizer.build(model.trainable_variables)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def objective(trained, others):
+        logits, others = model.stateless_call(trained, others, images, training=True)
+        decay = sum(jnp.sum(v * v) for v in trained if v.ndim > 1)
+        return loss(labels, logits) + 5e-6 * decay, others
+
+    @jax.jit
+    def step(trained, others, slots, averages):
+        (value, others), gradients = jax.value_and_grad(objective, has_aux=True)(trained, others)
+        trained, slots = optimizer.stateless_apply(slots, gradients, trained)
+        averages = [a * 0.9999 + t * 0.0001 for a, t in zip(averages, trained, strict=True)]
+        return value, (trained, others, slots, averages)
+
+    state = [None, (trained, others, [v.value for v in optimizer.variables], trained)]
+
+    def once():
+        state[:] = step(*state[1])
+
+    return once, lambda: state[0].block_until_ready()
+
+
+def network(task: Task):
+    from efficientnet_tf.arch.variants import model_config
+    from efficientnet_tf.nn.network import build_network
+
+    shape = (task.size, task.size, 3)
+    return build_network(model_config(task.network), input_shape=shape, classifier_activation=None)
+
+
+def of_timm(task: Task, kind: str) -> Work:
+    """PyTorch: channels last, bfloat16 by autocast, `torch.compile`."""
+    import timm
+    import torch
+    from timm.optim import create_optimizer_v2
+    from timm.utils import ModelEmaV3
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    finish = torch.cuda.synchronize if device == "cuda" else lambda: None
+    backend = "inductor" if device == "cuda" else "eager"
+    model = timm.create_model(task.peer, drop_path_rate=0.2, drop_rate=0.2).to(
+        device, memory_format=torch.channels_last
+    )
+    images = torch.rand(task.batch, 3, task.size, task.size, device=device)
+    images = images.to(memory_format=torch.channels_last)
+    autocast = torch.autocast(device, dtype=torch.bfloat16)
+    if kind == "inference":
+        compiled = torch.compile(model.eval(), backend=backend)
+
+        def predict():
+            with torch.inference_mode(), autocast:
+                compiled(images)
+
+        return predict, finish
+    average = ModelEmaV3(model, decay=0.9999, foreach=True)
+    optimizer = create_optimizer_v2(model, "rmsproptf", lr=1e-3, weight_decay=1e-5)
+    compiled = torch.compile(model.train(), backend=backend)
+    labels = torch.arange(task.batch, device=device) % 1000
+    loss = torch.nn.CrossEntropyLoss()
+
+    def step():
+        with autocast:
+            value = loss(compiled(images), labels)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        average.update(model)
+
+    return step, finish
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Who is measured.
+
+    Attributes:
+      work: makes what is measured, for a task and a kind.
+      modules: that it needs.
+      environment: of its process.
+    """
+
+    work: Callable[[Task, str], Work]
+    modules: tuple[str, ...]
+    environment: dict[str, str]
+
+    @property
+    def is_installed(self) -> bool:
+        return all(importlib.util.find_spec(name) for name in self.modules)
+
+
+CANDIDATES = {
+    "efficientnet_tf": Candidate(of_tensorflow, ("tensorflow",), {"KERAS_BACKEND": "tensorflow"}),
+    "efficientnet_tf on JAX": Candidate(of_jax, ("jax", "keras"), {"KERAS_BACKEND": "jax"}),
+    "timm": Candidate(of_timm, ("timm", "torch"), {}),
+}
+
+
+if __name__ == "__main__":
+    main()
