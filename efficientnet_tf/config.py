@@ -344,6 +344,7 @@ class DistributionConfig:
       tpu: name or address of the TPU; `local` on a TPU VM.
       tpu_zone, gcp_project: where a TPU name is looked up.
       use_bfloat16: None for what the device does best (bfloat16 on TPU, float32 elsewhere).
+      use_float16: with a loss scale, for GPUs without bfloat16.
       use_xla: compile forward and backward pass of each replica; TPUs do so in any case. For GPUs:
         a CPU is ten times slower with it.
     """
@@ -355,7 +356,17 @@ class DistributionConfig:
     tpu_zone: str | None = None
     gcp_project: str | None = None
     use_bfloat16: bool | None = None
+    use_float16: bool = False
     use_xla: bool = False
+
+    def __post_init__(self):
+        if self.use_float16 and self.use_bfloat16:
+            raise UserError(
+                "--use_float16 and --use_bfloat16 are both given: leave out one (--nouse_bfloat16 "
+                "undoes what a flagfile says)"
+            )
+        if self.use_float16 and self.uses_tpu:
+            raise UserError("--use_float16 is for GPUs: a TPU computes in bfloat16 without a flag")
 
     @property
     def uses_tpu(self) -> bool:

@@ -31,7 +31,9 @@ _OTHER_WORDS = {
     "train_batch_size": "batch_size batch",
     "train_epochs": "epochs num_epochs",
     "train_steps": "steps num_steps max_steps",
-    "use_bfloat16": "bfloat16 bf16 fp16 amp mixed_precision",
+    "use_bfloat16": "bfloat16 bf16 amp mixed_precision",
+    "use_float16": "float16 fp16 half loss_scale",
+    "use_xla": "xla jit jit_compile compile",
 }
 _MEANT = {word: flag for flag, words in _OTHER_WORDS.items() for word in words.split()}
 

@@ -369,6 +369,11 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         Flag("tpu_zone", "distribution", "zone of the TPU"),
         Flag("gcp_project", "distribution", "project of the TPU"),
         everyday("use_bfloat16", "distribution", "compute in bfloat16", unset="on a TPU only"),
+        Flag(
+            "use_float16",
+            "distribution",
+            "compute in float16 with a loss scale, for GPUs without bfloat16",
+        ),
         Flag("use_xla", "distribution", "compile the step of each replica, for GPUs"),
     ),
     "Output": (

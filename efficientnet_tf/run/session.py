@@ -185,8 +185,9 @@ def _to_evaluate_on(config: RunConfig) -> DataConfig:
 def _build_model(config, network, strategy) -> keras.Model:
     """The network under the strategy, computing in the type that the device is best at."""
     policy = keras.config.dtype_policy()
-    if distribute.uses_bfloat16(strategy, config.distribution):
-        keras.config.set_dtype_policy("mixed_bfloat16")
+    dtype = distribute.compute_dtype(strategy, config.distribution)
+    if dtype != "float32":
+        keras.config.set_dtype_policy(f"mixed_{dtype}")
     keras.utils.set_random_seed(config.train.seed)
     size = config.data.image_size
     try:

@@ -23,6 +23,7 @@ from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.layer_decay import rate_factors
 from efficientnet_tf.train.loop import DeviceLoop
+from efficientnet_tf.train.loss_scale import LossScale
 from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.schedule import build_schedule
 from efficientnet_tf.train.step import TrainStep
@@ -174,6 +175,7 @@ def build_step(
     with strategy.scope():
         optimizer = build_optimizer(config.optimizer, learning_rate)
         optimizer.build(model.trainable_variables)
+        loss_scale = LossScale(optimizer) if model.compute_dtype == "float16" else None
         report = None
         if session.start.weights and not session.start.is_own:
             report = str(start_from(model, session.start.weights))
@@ -194,6 +196,7 @@ def build_step(
         rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
         _class_weights(session),
         plain_moments=distribute.is_tpu(strategy),
+        loss_scale=loss_scale,
         compiled=config.distribution.use_xla and not distribute.is_tpu(strategy),
     )
     return step, report, memory

@@ -122,11 +122,12 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
     return sum(cluster.num_tasks(job) for job in cluster.jobs if job in ("chief", "worker"))
 
 
-def uses_bfloat16(strategy: tf.distribute.Strategy, config: DistributionConfig) -> bool:
-    """Whether to compute in mixed bfloat16: by default on TPU only (a CPU is twice as slow)."""
-    if config.use_bfloat16 is not None:
-        return config.use_bfloat16
-    return is_tpu(strategy)
+def compute_dtype(strategy: tf.distribute.Strategy, config: DistributionConfig) -> str:
+    """What to compute in: by default bfloat16 on TPU, float32 elsewhere (CPUs are best at that)."""
+    if config.use_float16:
+        return "float16"
+    wanted = is_tpu(strategy) if config.use_bfloat16 is None else config.use_bfloat16
+    return "bfloat16" if wanted else "float32"
 
 
 def is_tpu(strategy: tf.distribute.Strategy) -> bool:

@@ -11,6 +11,7 @@ from efficientnet_tf.nn.step_context import StepContext, step_context
 from efficientnet_tf.train import losses
 from efficientnet_tf.train.accuracy import top_k_hits
 from efficientnet_tf.train.ema import ExponentialMovingAverage
+from efficientnet_tf.train.loss_scale import LossScale
 
 # The measures that `TrainStep.__call__` returns, in that order.
 MEASURES = ("loss", "cross_entropy", "regularization", "top_1", "top_5", "gradient_norm")
@@ -31,6 +32,7 @@ class TrainStep:
       rate_factors: what to multiply the rate of each variable by, by its path; empty for nothing.
       class_weights: one for each output of the network; None for none.
       plain_moments: see `StepContext`.
+      loss_scale: of a network that computes in float16; None for another.
       compiled: by XLA, forward and backward pass; the sum over replicas is not part of that.
     """
 
@@ -44,6 +46,7 @@ class TrainStep:
     rate_factors: Mapping[str, float] = field(default_factory=dict)
     class_weights: Sequence[float] | None = None
     plain_moments: bool = False
+    loss_scale: LossScale | None = None
     compiled: bool = False
 
     def __call__(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -67,7 +70,15 @@ class TrainStep:
         norm = tf.linalg.global_norm(gradients)
         if self.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
-        self._apply(gradients, self.model.trainable_variables)
+        if self.loss_scale:
+            finite = tf.math.is_finite(norm)
+            tf.cond(finite, lambda: self._apply(gradients), lambda: None)
+            self.loss_scale.update(finite)
+            norm = tf.where(finite, norm, 0.0)
+        else:
+            self._apply(gradients)
+        # By its value: Keras' own method asks TPUs to agree on the number.
+        self.optimizer.iterations.value.assign_add(1)
         if self.ema:
             self.ema.update(self.optimizer.iterations.value)
         return tf.concat([measures, [norm / replicas]], axis=0)
@@ -111,22 +122,23 @@ class TrainStep:
             entropy = tf.reduce_sum(examples) / self.global_batch_size
             decay = self.config.weight_decay * losses.weight_decay(variables) / shares
             loss = entropy + decay
-        gradients = tape.gradient(loss, [v.value for v in variables])
+            scaled = loss * self.loss_scale.value if self.loss_scale else loss
+        gradients = tape.gradient(scaled, [v.value for v in variables])
+        if self.loss_scale:
+            gradients = [gradient / self.loss_scale.value for gradient in gradients]
         accuracies = self._accuracies(batch["label"], logits)
         return tf.stack([loss, entropy, decay, *accuracies]), gradients
 
-    def _apply(self, gradients, variables):
+    def _apply(self, gradients):
         """Updates this replica's copy of the weights from the summed gradients.
 
         `optimizer.apply` would sum them over the replicas once more. Here every replica computes
         the same update, so the copies stay equal without communication.
         """
         rate = self.optimizer.learning_rate
-        for gradient, variable in zip(gradients, variables, strict=True):
+        for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True):
             own = rate * self.rate_factors[variable.path] if self.rate_factors else rate
             self.optimizer.update_step(gradient, variable, own)
-        # By its value: Keras' own method asks TPUs to agree on the number.
-        self.optimizer.iterations.value.assign_add(1)
 
     def _layer_context(self, context, part) -> StepContext:
         """Random draws of their own for each part of the batch of each replica in each step."""

@@ -60,6 +60,8 @@ ON_A_CPU = [
     ("efficientnet-lite0", 32, "none", 1.95),
     ("efficientnet-b3", 16, "none", 5.53),
     ("efficientnet-b3", 16, "blocks", 1.99),
+    ("efficientnet-b7", 2, "none", 9.06),
+    ("efficientnet-b7", 2, "blocks", 2.49),
     ("efficientnetv2-b0", 32, "none", 2.16),
 ]
 
