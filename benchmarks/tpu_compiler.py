@@ -97,8 +97,8 @@ def compile_for(chip: Chip, module: bytes) -> Needs:
     device = topology.devices[0]
     options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
     # As TensorFlow and JAX do: a TPU takes some thousand arguments, and B7 has more variables.
-    arguments = len(next(iter(parsed.body)).arguments)
-    options.parameter_is_tupled_arguments = arguments > _MOST_ARGUMENTS
+    (entry,) = (op for op in parsed.body if ir.StringAttr(op.sym_name).value == "main")
+    options.parameter_is_tupled_arguments = len(entry.arguments) > _MOST_ARGUMENTS
     executable = device.client.compile(parsed, _jax.DeviceList((device,)), options)
     memory, costs = executable.get_compiled_memory_stats(), executable.cost_analysis()
     costs = costs[0] if isinstance(costs, list) else costs

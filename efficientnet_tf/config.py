@@ -19,8 +19,10 @@ DEFAULT_LOSS = "softmax"
 class UserError(ValueError):
     """A mistake of the person at the keyboard: one line that names the culprit and the fix.
 
-    The command line prints it without a traceback and exits with status 1.
+    The command line prints it without a traceback and exits with its status.
     """
+
+    exit_status = 1
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

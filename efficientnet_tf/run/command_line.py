@@ -17,7 +17,7 @@ from efficientnet_tf.run.flag_help import requested_help
 
 
 def console(argv: Sequence[str] | None = None) -> None:
-    """Entry point; ends the process with status 0, or 1 after an error.
+    """Entry point; ends the process with status 0, 1 after an error, 42 interrupted and saved.
 
     Args:
       argv: program name and arguments; the process's own by default.
@@ -74,12 +74,12 @@ class _Messages(python_logging.Formatter):
 
 @contextlib.contextmanager
 def _errors_on_one_line() -> Iterator[None]:
-    """Ends the process with status 1 and one line for an error that the user can mend."""
+    """Ends the process with a status and one line for an error that the user can mend."""
     try:
         yield
     except (UserError, OSError) as error:  # OSError: a file or folder that cannot be written
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(getattr(error, "exit_status", 1))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import re
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -39,14 +41,17 @@ class RunFolder:
         """The content of a small file, None where there is none."""
         if not tf.io.gfile.exists(self.file(name)):
             return None
-        with tf.io.gfile.GFile(self.file(name)) as file:
-            return file.read()
+        with tf.io.gfile.GFile(self.file(name), "rb") as file:
+            return file.read().decode(errors="replace")
 
     def write_text(self, name: str, text: str) -> None:
-        """Writes a small file in one go: under another name first, then renamed."""
+        """Writes a small file in one go: to the disk under another name first, then renamed."""
         tf.io.gfile.makedirs(self.path)
         with tf.io.gfile.GFile(self.file(f"{name}.tmp"), "w") as file:
             file.write(text)
+        if os.path.exists(self.file(f"{name}.tmp")):  # no bucket
+            with open(self.file(f"{name}.tmp"), "rb") as file:
+                os.fsync(file.fileno())
         tf.io.gfile.rename(self.file(f"{name}.tmp"), self.file(name), overwrite=True)
 
     def check(self, network: ModelConfig, loss: str) -> None:
@@ -83,9 +88,14 @@ class RunFolder:
     ) -> None:
         """Writes down what this run is: network, loss, flags, classes, the order of the data.
 
+        Removes what a save leaves that was killed.
+
         Args:
           order: the version of the rule that shuffles the training data; see `data_order`.
         """
+        for name in folder_files(self.path):
+            if re.fullmatch(r"ckpt-\d+_temp/?", name):
+                tf.io.gfile.rmtree(self.file(name))
         self.write_text(NETWORK_FILE, json.dumps(dataclasses.asdict(network), indent=1) + "\n")
         self.write_text(LOSS_FILE, f"{loss}\n")
         self.write_text("flags.txt", flags_text)
@@ -100,5 +110,10 @@ class RunFolder:
         """
         text = self.read_text(_ORDER_FILE)
         if text is not None:
+            if not text.strip().isdigit():
+                raise UserError(
+                    f"{self.file(_ORDER_FILE)} is damaged: not a number; copy it from another run "
+                    "that began with this version"
+                )
             return int(text)
         return 1 if list_checkpoints(self.path) else None

@@ -1,11 +1,16 @@
 """The results of a run: `eval.jsonl`, the best checkpoint in `archive/`."""
 
 import json
+import sys
 
 import tensorflow as tf
 
 from efficientnet_tf.run.folder import RunFolder
-from efficientnet_tf.weights.formats.run_checkpoint import BEST_FILE
+from efficientnet_tf.weights.formats.run_checkpoint import (
+    BEST_FILE,
+    checkpoint_step,
+    list_checkpoints,
+)
 from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
 
 _RESULTS = "eval.jsonl"
@@ -14,10 +19,24 @@ _SCORES = ("top_1_accuracy", "mean_average_precision")
 
 
 def results_by_step(folder: RunFolder) -> dict[int, dict]:
-    """The last line of `eval.jsonl` for each step, in the order of the steps."""
-    lines = (folder.read_text(_RESULTS) or "").splitlines()
-    results = {result["step"]: result for result in map(json.loads, filter(None, lines))}
-    return dict(sorted(results.items()))
+    """The last line of `eval.jsonl` for each step, in the order of the steps.
+
+    Lines that a full disk or a lost machine has damaged are left out, with a word.
+    """
+    lines = [line for line in (folder.read_text(_RESULTS) or "").splitlines() if line.strip()]
+    results = [result for line in lines if (result := _result(line)) and "step" in result]
+    if damaged := len(lines) - len(results):
+        print(f"{folder.file(_RESULTS)}: {damaged} damaged lines left out", file=sys.stderr)
+    return dict(sorted((result["step"], result) for result in results))
+
+
+def _result(text: str) -> dict | None:
+    """An evaluation's result, None from damaged text."""
+    try:
+        result = json.loads(text)
+    except ValueError:
+        return None
+    return result if isinstance(result, dict) and any(name in result for name in _SCORES) else None
 
 
 def evaluations_since_best(folder: RunFolder) -> int:
@@ -29,8 +48,10 @@ def evaluations_since_best(folder: RunFolder) -> int:
 def append_result(folder: RunFolder, result: dict) -> None:
     """Adds a line to `eval.jsonl`."""
     tf.io.gfile.makedirs(folder.path)
+    before = folder.read_text(_RESULTS)
+    end_of_torn_line = "\n" if before and not before.endswith("\n") else ""
     with tf.io.gfile.GFile(folder.file(_RESULTS), "a") as file:
-        file.write(json.dumps(result) + "\n")
+        file.write(f"{end_of_torn_line}{json.dumps(result)}\n")
 
 
 def score(result: dict) -> float:
@@ -44,8 +65,7 @@ def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
     The new files are complete before `archive/best.json` points at them, and only then the ones
     before are deleted.
     """
-    text = folder.read_text(BEST_FILE)
-    best = json.loads(text) if text else None
+    best = _best(folder)
     if best and score(best) >= score(result):
         return False
     tf.io.gfile.makedirs(folder.file("archive"))
@@ -59,3 +79,24 @@ def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
         for path in bundle_files(folder.file(f"archive/{best['checkpoint']}")):
             tf.io.gfile.remove(path)
     return True
+
+
+def _best(folder: RunFolder) -> dict | None:
+    """The content of `archive/best.json`, None before the first; if damaged, from `eval.jsonl`."""
+    text = folder.read_text(BEST_FILE)
+    if text is None:
+        return None
+    best = _result(text)
+    if best and "checkpoint" in best:
+        return best
+    results = results_by_step(folder)
+    archived = list_checkpoints(folder.file("archive"))
+    known = [prefix for prefix in archived if checkpoint_step(prefix) in results]
+    found = f"taken from {_RESULTS}" if known else "it begins anew"
+    print(f"{folder.file(BEST_FILE)} is damaged: {found}", file=sys.stderr)
+    if not known:
+        return None
+    best = results[checkpoint_step(known[0])]
+    best = {**best, "checkpoint": known[0].rpartition("/")[2]}
+    folder.write_text(BEST_FILE, json.dumps(best) + "\n")
+    return best

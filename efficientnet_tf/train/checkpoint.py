@@ -28,6 +28,7 @@ class CheckpointSaver:
     def __init__(self, directory, model, optimizer, ema, max_to_keep):
         self.directory = directory
         self._state = _state(model, optimizer, ema)
+        self._iterations = optimizer.iterations
         self._checkpoint = tf.train.Checkpoint(**self._state)
         _drop_invalid_state_file(directory)
         self._max_to_keep = max_to_keep
@@ -61,11 +62,16 @@ class CheckpointSaver:
             self._check_fit(prefix, shapes)
             try:
                 self._checkpoint.restore(prefix).assert_consumed()
-                return checkpoint_step(prefix)
             except (tf.errors.OpError, IndexError):  # truncated, or a part is missing
                 print(f"{prefix}: unreadable, trying the one before", flush=True)
+                continue
+            step = int(self._iterations.numpy())
+            if step == checkpoint_step(prefix):
+                return step
+            # To go on from it would repeat other data, and every later start would find it again.
+            print(f"{prefix} is of step {step}; trying the one before", flush=True)
         if prefixes:
-            raise UserError(f"{self.directory}: no checkpoint can be read; use another --model_dir")
+            raise UserError(f"{self.directory}: no checkpoint can be used; use another --model_dir")
         return 0
 
     def restore_in_all_workers(self, strategy: tf.distribute.Strategy) -> int:

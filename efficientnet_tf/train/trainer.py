@@ -22,7 +22,9 @@ _FIRST_STEPS = 16
 
 
 class Interrupted(UserError):
-    """The run was asked to stop; its state is saved."""
+    """The run was asked to stop; its state is saved. A scheduler tells it by its status."""
+
+    exit_status = 42
 
 
 class Trainer:

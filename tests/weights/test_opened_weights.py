@@ -44,6 +44,7 @@ def run(tmp_path_factory):
     folder = RunFolder(str(path))
     config = toy_config(padding="symmetric", input_size=32, resize_method="bilinear")
     folder.claim(config, "softmax", "", LABELS, order=2)
+    step.optimizer.iterations.assign(7)
     saved = CheckpointSaver(str(path), step.model, step.optimizer, step.ema, max_to_keep=3)
     archive_if_best(folder, saved.save(7), {"top_1_accuracy": 0.5})
     return path

@@ -67,7 +67,10 @@ def best_checkpoint(folder: str) -> str | None:
     path = f"{folder.rstrip('/')}/{BEST_FILE}"
     if not archived or not tf.io.gfile.exists(path):
         return None
-    best = parsed(_read(path), path)
+    try:
+        best = parsed(_read(path), path)
+    except UserError:  # torn by a full disk; the archive has one checkpoint all the same
+        best = None
     name = best.get("checkpoint") if isinstance(best, dict) else None
     # While a better one is being archived there are two.
     return next((prefix for prefix in archived if prefix.endswith(f"/{name}")), archived[0])
@@ -133,8 +136,8 @@ def read_description(folder: str) -> Description | None:
 
 
 def _read(path: str) -> str:
-    with tf.io.gfile.GFile(path) as file:
-        return file.read()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read().decode(errors="replace")
 
 
 class RunCheckpoint:
