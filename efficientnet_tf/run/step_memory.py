@@ -17,12 +17,15 @@ import tensorflow as tf
 
 from efficientnet_tf import installation
 from efficientnet_tf.arch.cost import kept_activations
+from efficientnet_tf.arch.scaling import block_plans
 from efficientnet_tf.config import ModelConfig, RunConfig, UserError
 from efficientnet_tf.train import distribute
 
 # Copies of a kept activation: under a compiler, which computes cheap ones again; op by op, where
 # swish keeps its argument too; and op by op without it.
 _COMPILED, _SWISH, _RELU = 0.85, 3.3, 1.9
+# Under a compiler, in a network with fused blocks and swish.
+_COMPILED_FUSED = 1.3
 # Under a compiler that computes blocks again: it begins with some of them early.
 _COMPILED_REMAT = 1.65
 # Gradients of the block that is being differentiated, for each of its activations.
@@ -137,10 +140,14 @@ def step_memory(
 def _numbers(network: ModelConfig, size: int, compiled: bool, remat: bool) -> float:
     """How many of them lie in memory at a time for each image."""
     kept, largest = kept_activations(network, (size, size, 3), remat)
-    if compiled:
-        copies = _COMPILED_REMAT if remat else _COMPILED
+    swish = "swish" in network.activation
+    fused = any(plan.operator == "fused_mbconv" for plan in block_plans(network))
+    if compiled and remat:
+        copies = _COMPILED_REMAT
+    elif compiled:
+        copies = _COMPILED_FUSED if fused and swish else _COMPILED
     else:
-        copies = _SWISH if "swish" in network.activation else _RELU
+        copies = _SWISH if swish else _RELU
     return copies * kept + _GRADIENTS * largest
 
 
