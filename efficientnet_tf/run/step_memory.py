@@ -124,6 +124,8 @@ def step_memory(
         round(tf.as_dtype(dtype).size * _numbers(network, size, compiled, remat))
         for remat in (False, True)
     )
+    if config.train.freeze == "all":  # nothing is kept for a backward pass through the blocks
+        image = with_remat
     replicas = strategy.num_replicas_in_sync
     return StepMemory(
         sum(4 * variable.shape.num_elements() for variable in variables),

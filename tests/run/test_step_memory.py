@@ -132,6 +132,11 @@ def test_accumulation_divides_what_is_needed_at_a_time():
     assert parts._need(False) - parts.fixed == (whole._need(False) - whole.fixed) // 4
 
 
+def test_a_frozen_network_keeps_little():
+    whole, frozen = (estimate("efficientnet-b0", 64, freeze=freeze) for freeze in (None, "all"))
+    assert frozen._need(False) < whole._need(False) / 2
+
+
 def test_nothing_fits_where_one_image_does_not():
     memory = with_memory(estimate("efficientnet-b7", 1), 1)
     assert not memory.fits and memory.advice() == "a smaller --input_image_size"
