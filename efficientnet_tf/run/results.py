@@ -1,6 +1,7 @@
 """The results of a run: `eval.jsonl`, the best checkpoint in `archive/`."""
 
 import json
+import math
 import sys
 
 import tensorflow as tf
@@ -51,20 +52,33 @@ def append_result(folder: RunFolder, result: dict) -> None:
     before = folder.read_text(_RESULTS)
     end_of_torn_line = "\n" if before and not before.endswith("\n") else ""
     with tf.io.gfile.GFile(folder.file(_RESULTS), "a") as file:
-        file.write(f"{end_of_torn_line}{json.dumps(result)}\n")
+        file.write(f"{end_of_torn_line}{json.dumps(_in_json(result))}\n")
+
+
+def _in_json(result: dict) -> dict:
+    """JSON has no NaN or infinity: null stands for them."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in result.items()
+    }
 
 
 def score(result: dict) -> float:
     """How good an evaluation is: mean average precision of several labels, top-1 of one."""
-    return next(result[name] for name in _SCORES if name in result)
+    value = next(result[name] for name in _SCORES if name in result)
+    return -math.inf if value is None else value
 
 
 def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
     """Copies a checkpoint to `archive/` if its score is the best so far; whether it was.
 
+    An evaluation with a number that is not finite is never the best.
+
     The new files are complete before `archive/best.json` points at them, and only then the ones
     before are deleted.
     """
+    if result != _in_json(result):
+        return False
     best = _best(folder)
     if best and score(best) >= score(result):
         return False

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.train.agreement import chief_value, fail_together
+from efficientnet_tf.train.finite import first_not_finite
 from efficientnet_tf.weights.assignment import listing
 from efficientnet_tf.weights.formats.run_checkpoint import (
     RunCheckpoint,
@@ -65,14 +66,22 @@ class CheckpointSaver:
             except (tf.errors.OpError, IndexError):  # truncated, or a part is missing
                 print(f"{prefix}: unreadable, trying the one before", flush=True)
                 continue
-            step = int(self._iterations.numpy())
-            if step == checkpoint_step(prefix):
-                return step
-            # To go on from it would repeat other data, and every later start would find it again.
-            print(f"{prefix} is of step {step}; trying the one before", flush=True)
+            if not (fault := self._fault(prefix)):
+                return checkpoint_step(prefix)
+            print(f"{prefix} {fault}; trying the one before", flush=True)
         if prefixes:
             raise UserError(f"{self.directory}: no checkpoint can be used; use another --model_dir")
         return 0
+
+    def _fault(self, prefix):
+        """Why a run cannot go on from what was restored, None where it can."""
+        step = int(self._iterations.numpy())
+        if step != checkpoint_step(prefix):
+            # It would repeat other data, and every later start would find this checkpoint again.
+            return f"is of step {step}"
+        names = {f"{part}/{path}": v for part, vs in self._state.items() for path, v in vs.items()}
+        name = first_not_finite(names)
+        return name and f"is of no use, as {name} is not finite"
 
     def restore_in_all_workers(self, strategy: tf.distribute.Strategy) -> int:
         """`restore_latest` in every worker, which must find the step that the chief found.

@@ -9,6 +9,7 @@ from efficientnet_tf.config import TrainConfig, UserError
 from efficientnet_tf.train.agreement import agree, chief_value, require_equal
 from efficientnet_tf.train.checkpoint import CheckpointSaver
 from efficientnet_tf.train.curves import TrainingCurves
+from efficientnet_tf.train.finite import first_not_finite
 from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.train.step_profiler import StepProfiler
@@ -70,7 +71,7 @@ class Trainer:
 
         Raises:
           Interrupted: on such a signal.
-          UserError: the loss is no longer finite, and what was saved stays as it is; or the
+          UserError: loss or state are no longer finite, and what was saved stays as it is; or the
             workers were started with different flags.
         """
         total, every = self.config.train_steps, self.config.steps_per_eval
@@ -126,15 +127,35 @@ class Trainer:
         return stop
 
     def _save(self):
+        """Saves the state if it is made of numbers: a step's loss is from before its update."""
+        if name := first_not_finite(self._state):
+            rate = self.curves.last_rate(self.step)
+            raise UserError(
+                f"{name} is not finite after step {self.step}, at a rate of {rate:.3g}; "
+                f"{self._advice}"
+            )
         if self.saver:
             self.saver.save(self.step)
         self._saved = self.step
 
+    @property
+    def _state(self):
+        step = self.loop.train_step
+        variables = [*step.model.weights, *step.optimizer.variables]
+        averages = step.ema.shadows if step.ema else ()
+        return {**{v.path: v.value for v in variables}, **{v.name: v for v in averages}}
+
+    @property
+    def _advice(self):
+        saved = f"; the checkpoint of step {self._saved} is untouched" if self._saved else ""
+        return f"lower --base_learning_rate{saved}"
+
     def _check_finite(self, rows, step):
         for row in rows:
             if not math.isfinite(row["loss"]):
+                rate = self.curves.last_rate(step + row["steps"])
                 raise UserError(
-                    f"the loss is {row['loss']} within steps {step}..{step + row['steps']}; lower "
-                    f"--base_learning_rate. The checkpoint of step {self._saved} is untouched"
+                    f"the loss is {row['loss']} within steps {step}..{step + row['steps']}, at a "
+                    f"rate of {rate:.3g}; {self._advice}"
                 )
             step += row["steps"]

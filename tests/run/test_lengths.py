@@ -15,7 +15,11 @@ from efficientnet_tf.run import modes
 from efficientnet_tf.run.fit import fit
 from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.lengths import in_steps
-from efficientnet_tf.run.results import evaluations_since_best
+from efficientnet_tf.run.results import (
+    append_result,
+    archive_if_best,
+    evaluations_since_best,
+)
 from efficientnet_tf.train.evaluator import Evaluation, Evaluator
 from efficientnet_tf.weights.formats.run_checkpoint import open_run
 
@@ -131,3 +135,14 @@ def test_evaluations_since_the_best(tmp_path):
     text = "\n".join(json.dumps({"step": s, "top_1_accuracy": a}) for s, a in lines)
     (tmp_path / "eval.jsonl").write_text(text)
     assert evaluations_since_best(folder) == 2
+
+
+def test_a_result_that_is_no_number_is_null_and_never_the_best(tmp_path):
+    folder = RunFolder(str(tmp_path))
+    for step, score in ((2, 0.5), (4, float("nan")), (6, 0.4)):
+        append_result(folder, {"step": step, "mean_average_precision": score})
+    lines = (tmp_path / "eval.jsonl").read_text().splitlines()
+    assert json.loads(lines[1], parse_constant=pytest.fail)["mean_average_precision"] is None
+    assert evaluations_since_best(folder) == 2
+    ruined = {"step": 8, "top_1_accuracy": 0.9, "loss": float("nan")}
+    assert not archive_if_best(folder, f"{tmp_path}/ckpt-8", ruined)

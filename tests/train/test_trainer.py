@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from helpers.toy import one_device, toy_loop, toy_step
 
-from efficientnet_tf.config import TrainConfig
+from efficientnet_tf.config import TrainConfig, UserError
 from efficientnet_tf.train.checkpoint import CheckpointSaver
 from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.evaluator import Evaluator
@@ -64,3 +64,58 @@ def test_a_signal_stops_after_the_call_in_progress_and_saves(tmp_path):
         list(trainer.segments())
     assert saved_steps(tmp_path) == [3, 2]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def diverging(directory, step_of_ruin, ruin):
+    """A run whose weights are ruined by the update of a step, though its loss was finite."""
+    loop = toy_loop(one_device(), toy_step(one_device()))
+    run = loop.run
+
+    def ruining_run(steps):
+        rows = run(steps)
+        if loop.train_step.optimizer.iterations.numpy() == step_of_ruin:
+            ruin(loop.train_step)
+        return rows
+
+    loop.run = ruining_run
+    return build(directory, loop, verbose=False)
+
+
+def ruin_a_weight(step):
+    kernel = step.model.trainable_variables[0]
+    kernel.assign(kernel.numpy() * float("nan"))
+
+
+def ruin_an_average(step):
+    step.ema.shadows[-1].assign(step.ema.shadows[-1] + float("inf"))
+
+
+def ruin_a_slot(step):
+    slot = step.optimizer.variables[-1]
+    slot.assign(slot.numpy() * float("nan"))
+
+
+@pytest.mark.parametrize("ruin", [ruin_a_weight, ruin_an_average, ruin_a_slot])
+def test_a_ruined_state_is_not_saved(tmp_path, ruin):
+    trainer = diverging(tmp_path, 4, ruin)
+    message = r"not finite after step 4, at a rate of 0; lower .*checkpoint of step 2 is untouched"
+    with pytest.raises(UserError, match=message):
+        list(trainer.segments())
+    assert saved_steps(tmp_path) == [2]
+
+
+def test_before_the_first_checkpoint_none_is_promised(tmp_path):
+    trainer = diverging(tmp_path, 1, ruin_a_weight)
+    with pytest.raises(UserError, match="the loss is nan within steps 1..2, .*learning_rate$"):
+        list(trainer.segments())
+    assert saved_steps(tmp_path) == []
+
+
+def test_a_ruined_checkpoint_is_not_gone_on_from(tmp_path, capsys):
+    """As versions before this one saved them."""
+    trainer = build(tmp_path, verbose=False)
+    list(trainer.segments())
+    ruin_a_weight(trainer.loop.train_step)
+    trainer.saver.save(5)
+    assert build(tmp_path).saver.restore_latest() == 4
+    assert "ckpt-5 is of no use, as model/" in capsys.readouterr().out
