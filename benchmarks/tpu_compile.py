@@ -104,7 +104,7 @@ def table(results: list[dict]) -> str:
         "| network | chip | a core | remat | memory | of | GFLOP | traffic | images/s, at most |",
         "|---|---|---:|---|---:|---:|---:|---:|---:|",
     ]
-    for r in results:
+    for r in sorted(results, key=lambda r: (r["model"], r["chip"], r["batch"], r["remat"])):
         chip = tpu_compiler.CHIPS[r["chip"]]
         start = f"| {r['model']} | {r['chip']} | {r['batch']} | {r['remat']} |"
         of = f"{chip.memory / 2**30:.0f} GiB"
