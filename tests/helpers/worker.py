@@ -91,6 +91,7 @@ def restore(strategy, shared: str, own: str, second: bool) -> dict:
     from helpers.toy import toy_step
 
     step = toy_step(strategy)
+    step.optimizer.iterations.assign(2)
     for folder in (shared, own):
         if not second:
             CheckpointSaver(folder, step.model, step.optimizer, step.ema, 3).save(2)
