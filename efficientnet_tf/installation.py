@@ -57,7 +57,7 @@ def tpu_kind(
       devices: where the system lists its PCI devices.
     """
     if kind := environment.get("TPU_ACCELERATOR_TYPE"):
-        return kind.partition("-")[0].replace("v5litepod", "v5e")
+        return "v5e" if kind.startswith("v5lite") else kind.partition("-")[0]
     for vendor in devices.glob("*/vendor"):
         if vendor.read_text().strip() == _GOOGLE:
             kind = _PCI_DEVICES.get(vendor.with_name("device").read_text().strip())

@@ -94,7 +94,7 @@ class RunFolder:
           order: the version of the rule that shuffles the training data; see `data_order`.
         """
         for name in folder_files(self.path):
-            if re.fullmatch(r"ckpt-\d+_temp/?", name):
+            if re.fullmatch(r"ckpt-\d+_temp", name):
                 tf.io.gfile.rmtree(self.file(name))
         self.write_text(NETWORK_FILE, json.dumps(dataclasses.asdict(network), indent=1) + "\n")
         self.write_text(LOSS_FILE, f"{loss}\n")

@@ -28,7 +28,8 @@ def results_by_step(folder: RunFolder) -> dict[int, dict]:
     results = [result for line in lines if (result := _result(line)) and "step" in result]
     if damaged := len(lines) - len(results):
         print(f"{folder.file(_RESULTS)}: {damaged} damaged lines left out", file=sys.stderr)
-    return dict(sorted((result["step"], result) for result in results))
+    last = {result["step"]: result for result in results}
+    return {step: last[step] for step in sorted(last)}
 
 
 def _result(text: str) -> dict | None:

@@ -131,7 +131,7 @@ def test_predict_takes_the_best_checkpoint_and_eval_the_newest(tmp_path, scores,
 def test_evaluations_since_the_best(tmp_path):
     folder = RunFolder(str(tmp_path))
     assert evaluations_since_best(folder) == 0
-    lines = [(2, 0.5), (4, 0.9), (4, 0.9), (6, 0.9), (8, 0.1)]
+    lines = [(2, 0.5), (4, 0.1), (4, 0.9), (6, 0.9), (8, 0.1)]  # 4 was evaluated twice
     text = "\n".join(json.dumps({"step": s, "top_1_accuracy": a}) for s, a in lines)
     (tmp_path / "eval.jsonl").write_text(text)
     assert evaluations_since_best(folder) == 2
