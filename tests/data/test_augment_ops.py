@@ -150,7 +150,7 @@ def affine_by_numpy(image, matrix):
 )
 def test_affine_equals_numpy(matrix):
     expected = affine_by_numpy(photo(), matrix)
-    for road in (road_eager, road_compiled):
+    for road in ROADS:
         np.testing.assert_array_equal(road(geometry.affine, [(photo(), matrix)])[0], expected)
 
 

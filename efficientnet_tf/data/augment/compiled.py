@@ -68,6 +68,15 @@ def product(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.minimum(x * y, 2.0**24)
 
 
+def total(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """`x + y` rounded to float32 before a third number is added to it; at most 2**24.
+
+    TensorFlow's graph optimizer takes `x + y + z` of unlike shapes in the order that broadcasts
+    least, and the nearest pixel can depend on it. The minimum ends the sum for it, as in `product`.
+    """
+    return tf.minimum(x + y, 2.0**24)
+
+
 def multiply_add(x: tf.Tensor, y: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
     """`x * y + z` rounded to float32 once, on any machine, with XLA and without.
 

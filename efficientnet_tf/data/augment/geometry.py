@@ -9,7 +9,7 @@ import math
 
 import tensorflow as tf
 
-from efficientnet_tf.data.augment.compiled import compiled
+from efficientnet_tf.data.augment.compiled import compiled, total
 
 FILL = 128
 
@@ -94,8 +94,8 @@ def _source_index(across: tf.Tensor, down: tf.Tensor, offset: tf.Tensor) -> tf.T
       `int32 [H, W]`, the position in the flattened image, or -1 outside it.
     """
     height, width = _length(down), _length(across)
-    x = across[0] + down[0][:, None] + offset[0]
-    y = across[1] + down[1][:, None] + offset[1]
+    x = total(across[0], down[0][:, None]) + offset[0]
+    y = total(across[1], down[1][:, None]) + offset[1]
     right, bottom = tf.cast(width, tf.float32) - 0.5, tf.cast(height, tf.float32) - 0.5
     inside = (x > -0.5) & (x < right) & (y > -0.5) & (y < bottom)
     return tf.where(inside, _round(y) * width + _round(x), -1)
