@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import ModelConfig, UserError
@@ -43,6 +44,9 @@ class Predictor:
             network, input_shape=(size, size, 3), classifier_activation=activation
         )
         load_opened(self._model, weights)
+        # Keras' own `predict` has XLA compile the network: on a CPU that takes longer than most
+        # predictions do, and TensorFlow's build for TPUs has no XLA for the CPU.
+        self._probabilities = tf.function(self._model, autograph=False, reduce_retracing=True)
         self._names = class_names(network.num_classes, weights.label_names)
         # The data's classes are 0, 1, ... whether the network has a background class or not.
         self._offset = int(self._names[0] == BACKGROUND)
@@ -70,7 +74,7 @@ class Predictor:
         good = [result for result in results if "error" not in result]
         if good:
             images = np.stack(images)
-            probabilities = self._model.predict_on_batch(images)
+            probabilities = self._probabilities(images, training=False).numpy()
             self.brightest = max(self.brightest or 0.0, float(np.max(images)))
             for result, row in zip(good, probabilities, strict=True):
                 result["predictions"] = self._best(row)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.builds import JIT_COMPILE
 
 from efficientnet_tf.data import Augmentation, AutoAugment, RandAugment
 from efficientnet_tf.data.augment.gallery import gallery
@@ -45,7 +46,8 @@ def test_trains_inside_a_model_and_inside_tf_data():
             keras.layers.Dense(2),
         ]
     )
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, jit_compile=JIT_COMPILE)
     history = model.fit(IMAGES.astype("float32"), np.arange(6) % 2, epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     batches = tf.data.Dataset.from_tensor_slices(IMAGES).batch(3).map(Augmentation(INVERT))

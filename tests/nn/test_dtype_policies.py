@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.builds import JIT_COMPILE
 from helpers.toy import NO_DROPOUT, one_device, toy_config, two_cpus
 
 from efficientnet_tf.arch.variants import model_config
@@ -50,7 +51,7 @@ def measure(model):
     """Logits and, after one step of SGD, the loss and the batch norm of the stem."""
     logits = model(IMAGES)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.01), loss)
+    model.compile(keras.optimizers.SGD(0.01), loss, jit_compile=JIT_COMPILE)
     history = model.fit(IMAGES, LABELS, batch_size=8, verbose=0)
     norm = model.get_layer("stem").batch_norm
     variables = (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers.builds import JIT_COMPILE
 
 from efficientnet_tf.build import build_model
 from efficientnet_tf.config import UserError
@@ -20,7 +21,9 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float3
 def changed_by_training(model):
     """The layers whose variables one step of `fit` changes."""
     before = {v.path: np.array(v) for v in model.weights}
-    model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    model.compile(
+        keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy", jit_compile=JIT_COMPILE
+    )
     model.fit(IMAGES, np.array([0, 1, 2, 1]), verbose=0)
     return {v.path for v in model.weights if not np.array_equal(before[v.path], np.array(v))}
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from helpers.builds import needs_xla_on_the_cpu
 from helpers.command import ROOT, call
 from helpers.toy import tiny_run
 from PIL import Image
@@ -139,6 +140,7 @@ def test_the_commands(home, monkeypatch):
     assert len(list((home / "reasons").rglob("*.png"))) == 5 * 20
 
 
+@needs_xla_on_the_cpu  # which Keras' fit takes for granted
 def test_the_keras_program(home, monkeypatch):
     monkeypatch.chdir(home)
     (block,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)

@@ -81,9 +81,9 @@ def test_predictions_are_the_sigmoids_of_the_logits(run, pictures, tmp_path):
         call("--mode=convert", f"--init_checkpoint={folder}", tmp_path / "r.keras").returncode == 0
     )
     images = np.stack([data.read_picture(path, 32, "bicubic") for path in files])
-    logits = en.build_model(
-        "efficientnet-b0", weights=str(folder), classifier_activation=None
-    ).predict(images)
+    logits = en.build_model("efficientnet-b0", weights=str(folder), classifier_activation=None)(
+        images
+    )
     expected = 1 / (1 + np.exp(-logits))
     names = ["bright", "dark", "very bright"]
     for found, row in zip(json.loads(output.read_text()), expected, strict=True):
@@ -93,7 +93,7 @@ def test_predictions_are_the_sigmoids_of_the_logits(run, pictures, tmp_path):
         keras.models.load_model(tmp_path / "r.keras"),
         en.build_model("efficientnet-b0", weights=str(tmp_path / "r.keras")),
     ):
-        np.testing.assert_allclose(model.predict(images), expected, rtol=1e-4)
+        np.testing.assert_allclose(model(images), expected, rtol=1e-4)
     # A new classifier is of one class an image again.
     new = en.build_model("efficientnet-b0", num_classes=4, weights=str(folder))
-    np.testing.assert_allclose(new.predict(images).sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.sum(new(images), -1), 1, rtol=1e-5)

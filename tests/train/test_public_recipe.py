@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.builds import JIT_COMPILE
 from helpers.toy import BATCH, NO_DROPOUT, one_device, toy_config, toy_step, two_cpus
 
 import efficientnet_tf as en
@@ -35,7 +36,7 @@ def compiled(optimizer, **kwargs):
         toy_config(**NO_DROPOUT), input_shape=(32, 32, 3), classifier_activation=None
     )
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
-    model.compile(optimizer, loss, **kwargs)
+    model.compile(optimizer, loss, jit_compile=JIT_COMPILE, **kwargs)
     return model
 
 
