@@ -244,6 +244,8 @@ class OptimizerConfig:
 DEFAULT_SPAN = 1 / 9
 # Values of `TrainConfig.remat`.
 REMAT = ("none", "blocks", "auto")
+# Of `TrainConfig.nan_policy`.
+NAN_POLICIES = ("stop", "rollback")
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,8 @@ class TrainConfig:
         takes a smaller decay; the original's is a ninth.
       batch_norm_replicas: replicas that normalise together; None is the original's rule.
       batch_norm_batch_size: with LARS, examples that are normalised together.
+      nan_policy: what a run does whose loss or weights are no longer numbers: `stop`, or `rollback`
+        to the checkpoint before and on with the images in another order, at most three times.
       profile_steps: `10,20` records the 10th to the 20th step for TensorBoard's PROFILE tab.
       lr_range_steps: of the learning-rate range test.
       freeze: what is not trained: `all` (but the classifier), `stem`, `blocks<=N`, or None.
@@ -311,6 +315,7 @@ class TrainConfig:
     freeze: str | None = None
     freeze_bn: bool = False
     skip_host_call: bool = False
+    nan_policy: str = "stop"
     profile_steps: str | None = None
     lr_range_steps: int = 100
     eval_name: str | None = None
@@ -321,8 +326,9 @@ class TrainConfig:
         self._refuse_both("train_epochs", "train_steps")
         self._refuse_both("eval_every_epochs", "steps_per_eval")
         step_range(self.profile_steps)
-        if self.remat not in REMAT:
-            raise unknown_name("remat", self.remat, REMAT)
+        for field_name, known in {"remat": REMAT, "nan_policy": NAN_POLICIES}.items():
+            if getattr(self, field_name) not in known:
+                raise unknown_name(field_name, getattr(self, field_name), known)
 
     def _refuse_both(self, in_epochs: str, in_steps: str) -> None:
         epochs, steps = getattr(self, in_epochs), getattr(self, in_steps)
@@ -395,6 +401,7 @@ class RunConfig:
       prepared_dir: folder for the TFRecord shards of a preparation.
       num_shards: `1024,128`, of the training and the evaluation split; None for what fits them.
       role: of this process in a tf.data service, `dispatcher` or `worker`.
+      allow_config_change: a run may go on with other settings than it was trained with so far.
       flags_text: the flags as a flagfile, kept beside the results.
     """
 
@@ -413,4 +420,5 @@ class RunConfig:
     prepared_dir: str | None = None
     num_shards: str | None = None
     role: str | None = None
+    allow_config_change: bool = False
     flags_text: str = ""

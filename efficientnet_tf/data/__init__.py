@@ -21,6 +21,7 @@ from efficientnet_tf.data.sources.source import (
     Source,
     StreamSource,
 )
+from efficientnet_tf.data.step_images import images_of_step
 
 __all__ = [
     "Augmentation",
@@ -36,6 +37,7 @@ __all__ = [
     "eval_dataset",
     "explain",
     "gallery",
+    "images_of_step",
     "list_pictures",
     "open_source",
     "read_picture",

@@ -31,6 +31,7 @@ def announce(session: Session, start: int, report: str | None, profiled: range) 
         *([report] if report and not start else []),
         f"results: {session.folder.path}",
         *([_profile(session, start, profiled)] if profiled else []),
+        *([_at_end(session, start)] if start >= config.train.train_steps else []),
     )
 
 
@@ -52,6 +53,13 @@ def _epochs(session: Session) -> float:
     config = session.config
     images = config.train.train_steps * config.data.train_batch_size
     return images / session.source.num_train_images
+
+
+def _at_end(session: Session, start: int) -> str:
+    return (
+        f"nothing to train: the run is at step {start} and "
+        f"--train_steps={session.config.train.train_steps}"
+    )
 
 
 def _profile(session: Session, start: int, profiled: range) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import logging as python_logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -80,6 +81,9 @@ def _errors_on_one_line() -> Iterator[None]:
     except (UserError, OSError) as error:  # OSError: a file or folder that cannot be written
         print(f"error: {error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_status", 1))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 @contextlib.contextmanager

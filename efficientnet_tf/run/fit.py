@@ -1,5 +1,6 @@
 """Training from Python: everything that `main.py` does, without printing unless asked."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -74,7 +75,13 @@ def fit(
       train.trainer.Interrupted: the run was asked to stop (Ctrl-C) and is saved.
     """
     source = _source(config, train_data, eval_data)
-    training = prepare_training(config, source, augment, verbose)
+    with contextlib.closing(prepare_training(config, source, augment, verbose)) as training:
+        return _finished(training)
+
+
+def _finished(training: Training) -> Fit:
+    """Trains to the end."""
+    config = training.session.config
     evaluations = [] if config.mode == "train" else list(train_and_evaluate(training))
     if config.mode == "train":
         for _ in training.segments():

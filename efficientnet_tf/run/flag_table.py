@@ -7,7 +7,7 @@ The original's 62 flags keep their names and meanings; those of them that do not
 3. The numbers of classes and images are the data's own unless their flags are given.
 """
 
-from efficientnet_tf.config import REMAT
+from efficientnet_tf.config import NAN_POLICIES, REMAT
 from efficientnet_tf.run.flag_checks import (
     batch_size,
     choice,
@@ -261,6 +261,18 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "train",
             "share of the steps done that the average spans, until its decay is reached",
             fraction_above_0,
+        ),
+        Flag(
+            "nan_policy",
+            "train",
+            "a loss or weights that are no numbers: stop, or go back to the last checkpoint and on "
+            "with the images in another order, at most three times",
+            choice(*NAN_POLICIES),
+        ),
+        Flag(
+            "allow_config_change",
+            "run",
+            "go on with a run though its settings differ from before",
         ),
         Flag(
             "batch_norm_replicas",

@@ -1,40 +1,31 @@
 """Training: what it needs beside a session, made ready to go on from where the run stands."""
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
-from keras.optimizers.schedules import LearningRateSchedule
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from efficientnet_tf import data
-from efficientnet_tf.arch.scaling import stage_sizes
 from efficientnet_tf.config import RunConfig, TrainConfig, UserError, step_range
-from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
+from efficientnet_tf.run import divergence
 from efficientnet_tf.run.announcement import announce, say_memory
-from efficientnet_tf.run.class_weights import class_weights, in_words
 from efficientnet_tf.run.dashboard import show_beginning
+from efficientnet_tf.run.lock import RunLock
+from efficientnet_tf.run.record import RunRecord
 from efficientnet_tf.run.session import Session, explained, open_session
-from efficientnet_tf.run.step_memory import StepMemory, step_memory
-from efficientnet_tf.train import distribute
-from efficientnet_tf.train.agreement import any_worker
+from efficientnet_tf.run.step_memory import StepMemory
+from efficientnet_tf.run.steps import build_loop, build_step
+from efficientnet_tf.train.agreement import any_worker, fail_together
 from efficientnet_tf.train.checkpoint import CheckpointSaver
 from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.ema import ExponentialMovingAverage
-from efficientnet_tf.train.layer_decay import rate_factors
-from efficientnet_tf.train.loop import DeviceLoop
-from efficientnet_tf.train.loss_scale import LossScale
-from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.schedule import build_schedule
-from efficientnet_tf.train.step import TrainStep
 from efficientnet_tf.train.step_profiler import StepProfiler
-from efficientnet_tf.train.trainer import Trainer
-from efficientnet_tf.weights.warm_start import start_from
+from efficientnet_tf.train.trainer import Diverged, Trainer
 
 
-@dataclass(frozen=True)
+@dataclass
 class Training:
-    """A run that is ready to train.
+    """A run that is ready to train. `close` it: its folder is locked until then.
 
     Attributes:
       session: its devices, data and network.
@@ -42,6 +33,10 @@ class Training:
       start: optimizer steps done before.
       ema: the average of the weights, None for a run without.
       memory: what a step needs.
+      saver: of its checkpoints.
+      record: what it is trained with.
+      augment: a policy in place of that of the configuration.
+      held: what `close` gives back.
     """
 
     session: Session
@@ -49,15 +44,47 @@ class Training:
     start: int
     ema: ExponentialMovingAverage | None
     memory: StepMemory
+    saver: CheckpointSaver
+    record: RunRecord
+    augment: object = None
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def segments(self) -> Iterator[int]:
-        """Trains to the end, pausing with the step's number whenever an evaluation is due."""
+        """Trains to the end, pausing with the step's number whenever an evaluation is due.
+
+        A run that diverges goes back to its last checkpoint, if `nan_policy` says so.
+        """
         with explained(self.session.source, lambda: self.trainer.step, self.memory):
-            yield from self.trainer.segments()
+            while True:
+                try:
+                    yield from self.trainer.segments()
+                    return
+                except Diverged as error:
+                    self._roll_back(error)
+
+    def _roll_back(self, error: Diverged) -> None:
+        session, record = self.session, self.record
+        told = divergence.explained(session, error, record.rollbacks)
+        end = divergence.reason_to_stop(session, error, record.rollbacks)
+        if end is not None:
+            raise UserError("; ".join(filter(None, [str(told), end]))) from None
+        start = self.saver.restore_in_all_workers(session.strategy)
+        if session.is_chief:
+            record.roll_back(start)
+        else:
+            record.rollbacks += 1
+        session.say(f"{told}", f"back to step {start}, and on with the images in another order")
+        train_step = self.trainer.loop.train_step
+        loop = build_loop(session, train_step, start, self.augment, record.rollbacks)
+        self.trainer.go_on_from(start, loop)
 
     def wait_for_all_workers(self) -> None:
         """Keeps every process until the last one is here: the chief may still be writing."""
         any_worker(self.session.strategy, False)
+
+    def close(self) -> None:
+        """Gives the run's folder back."""
+        self.held.close()
 
 
 def prepare_training(
@@ -78,15 +105,27 @@ def prepare_training(
       UserError: before anything is written.
     """
     session = open_session(config, training=True, source=source, verbose=verbose)
+    with contextlib.ExitStack() as held:
+        check = None
+        with fail_together(session.strategy):
+            if session.is_chief:
+                check = held.enter_context(RunLock(session.folder)).check
+        training = _prepare(session, check, augment)
+        training.held = held.pop_all()
+    return training
+
+
+def _prepare(session: Session, check: Callable[[], None] | None, augment) -> Training:
     config = session.config
+    record = RunRecord(session, augment)
+    with fail_together(session.strategy):
+        profiler = StepProfiler(_profiled_steps(config.train), session.folder.file("train"))
+        changes = record.check(config.allow_config_change)
+        if not changes:  # else it is another run from here on
+            _check_order(session)
     steps_per_epoch = session.source.num_train_images / config.data.train_batch_size
-    profiler = StepProfiler(_profiled_steps(config.train), session.folder.file("train"))
-    _check_order(session)
     schedule = build_schedule(
-        config.optimizer,
-        config.data.train_batch_size,
-        steps_per_epoch,
-        config.train.train_steps,
+        config.optimizer, config.data.train_batch_size, steps_per_epoch, config.train.train_steps
     )
     train_step, report, memory = build_step(session, schedule)
     ema = train_step.ema
@@ -96,38 +135,36 @@ def prepare_training(
         train_step.optimizer,
         ema,
         config.train.keep_checkpoint_max,
+        check,
     )
     start = saver.restore_in_all_workers(session.strategy)
     if session.is_chief:
         announce(session, start, report, profiler.steps)
+        session.say(*changes)
         say_memory(session, memory)
-        session.folder.claim(
-            session.network,
-            config.train.loss,
-            config.flags_text,
-            session.source.label_names,
-            _order_version(session.source),
-        )
+        _claim(session, record, start)
         show_beginning(session, start, augment)
-    most_steps = min(config.train.iterations_per_loop, config.train.steps_per_eval)
     trainer = Trainer(
-        build_loop(session, train_step, start, most_steps, augment),
+        build_loop(session, train_step, start, augment, record.rollbacks),
         config.train,
         saver if session.is_chief else None,
         TrainingCurves(session.summaries, steps_per_epoch, schedule, ema and ema.decay_after),
         session.verbose,
         profiler if session.is_chief else None,
     )
-    return Training(session, trainer, start, ema, memory)
+    return Training(session, trainer, start, ema, memory, saver, record, augment)
 
 
-def _check_accumulation(session: Session) -> None:
-    share, parts = session.share("train_batch_size"), session.config.train.grad_accum_steps
-    if share % parts:
-        raise UserError(
-            f"--grad_accum_steps={parts} does not divide the {share} examples of a replica; "
-            "see --train_batch_size"
-        )
+def _claim(session: Session, record: RunRecord, start: int) -> None:
+    """Writes down what the run is."""
+    session.folder.claim(
+        session.network,
+        session.config.train.loss,
+        session.config.flags_text,
+        session.source.label_names,
+        _order_version(session.source),
+    )
+    record.begin(start)
 
 
 def _check_order(session: Session) -> None:
@@ -143,94 +180,6 @@ def _check_order(session: Session) -> None:
 def _order_version(source: data.Source) -> int:
     """The version of the rule that orders an epoch; ready-made batches have the first."""
     return getattr(source, "order_version", 1)
-
-
-def build_step(
-    session: Session, learning_rate: LearningRateSchedule
-) -> tuple[TrainStep, str | None, StepMemory]:
-    """The training step of a run that begins.
-
-    Returns:
-      The step, what its starting weights gave in words, and what it needs of a device.
-    """
-    config, strategy, model = session.config, session.strategy, session.model
-    _check_accumulation(session)
-    batch_size = config.data.train_batch_size
-    norm_group = distribute.batch_norm_group(
-        config.optimizer.optimizer,
-        strategy.num_replicas_in_sync,
-        session.share("train_batch_size"),
-        config.train.batch_norm_batch_size,
-        config.train.batch_norm_replicas,
-    )
-    if config.distribution.use_xla and norm_group > 1:
-        raise UserError(
-            f"--use_xla compiles replicas one by one, and {norm_group} of them normalise together; "
-            "--batch_norm_replicas=1, or leave out --use_xla"
-        )
-    if config.train.freeze:
-        freeze(model, config.train.freeze)
-    if config.train.freeze_bn:
-        freeze_batch_norm(model)
-    with strategy.scope():
-        optimizer = build_optimizer(config.optimizer, learning_rate)
-        optimizer.build(model.trainable_variables)
-        loss_scale = LossScale(optimizer) if model.compute_dtype == "float16" else None
-        report = None
-        if session.start.weights and not session.start.is_own:
-            report = str(start_from(model, session.start.weights))
-        ema = None
-        if decay := config.train.moving_average_decay:
-            ema = ExponentialMovingAverage(model.weights, decay, config.train.moving_average_span)
-    variables = [*model.weights, *optimizer.variables, *model.trainable_variables]
-    variables += ema.shadows if ema else []
-    memory = step_memory(config, session.network, strategy, model.compute_dtype, variables)
-    step = TrainStep(
-        model,
-        optimizer,
-        ema,
-        dataclasses.replace(config.train, remat="blocks" if memory.remat else "none"),
-        batch_size,
-        norm_group,
-        config.optimizer.gradient_clip_norm,
-        rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
-        _class_weights(session),
-        plain_moments=distribute.is_tpu(strategy),
-        loss_scale=loss_scale,
-        compiled=config.distribution.use_xla and not distribute.is_tpu(strategy),
-    )
-    return step, report, memory
-
-
-def _class_weights(session: Session) -> np.ndarray | None:
-    train = session.config.train
-    if not train.class_weights:
-        return None
-    weights = class_weights(
-        train.class_weights, train.loss, session.source, session.network.num_classes
-    )
-    session.say(in_words(weights, session.source))
-    return weights
-
-
-def build_loop(
-    session: Session, train_step: TrainStep, start: int, most_steps: int, augment=None
-) -> DeviceLoop:
-    """The loop that runs `train_step` on the training data from step `start` on.
-
-    Args:
-      most_steps: the most steps of one call.
-      augment: a policy in place of `config.data.augment_name`.
-    """
-    batches = session.distributed(
-        data.train_dataset,
-        session.share("train_batch_size"),
-        start_step=start,
-        augment=augment,
-        image_dtype=session.model.compute_dtype,
-    )
-    log_every = session.config.train.log_step_count_steps
-    return DeviceLoop(session.strategy, train_step, batches, most_steps, log_every)
 
 
 def _profiled_steps(config: TrainConfig) -> range:

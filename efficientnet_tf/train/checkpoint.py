@@ -24,21 +24,23 @@ class CheckpointSaver:
       directory: the run's model_dir.
       model, optimizer, ema: the state; `ema` may be None.
       max_to_keep: newest checkpoints kept.
+      check: raises where the directory has become another run's; called before each save.
     """
 
-    def __init__(self, directory, model, optimizer, ema, max_to_keep):
+    def __init__(self, directory, model, optimizer, ema, max_to_keep, check=None):
         self.directory = directory
         self._state = _state(model, optimizer, ema)
         self._iterations = optimizer.iterations
         self._checkpoint = tf.train.Checkpoint(**self._state)
         _drop_invalid_state_file(directory)
-        self._max_to_keep = max_to_keep
+        self._max_to_keep, self._check = max_to_keep, check or (lambda: None)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, directory, max_to_keep, checkpoint_name="ckpt"
         )
 
     def save(self, step: int) -> str:
         """Writes the checkpoint of `step` and returns its prefix."""
+        self._check()
         prefix = self._manager.save(checkpoint_number=step)
         # The manager only deletes checkpoints that the `checkpoint` file lists.
         for old in list_checkpoints(self.directory)[self._max_to_keep :]:

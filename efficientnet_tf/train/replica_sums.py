@@ -64,8 +64,9 @@ class ReplicaSums:
           values: float32 [columns], in the order of `names`.
           row: index of the row.
         """
-        selected = tf.one_hot(row, self._table.shape[0])
-        self._table.add(selected[:, None] * tf.convert_to_tensor(values)[None, :])
+        selected = tf.range(self._table.shape[0]) == row
+        # Not a product: 0 times NaN is NaN, in the rows of the good steps too.
+        self._table.add(tf.where(selected[:, None], tf.convert_to_tensor(values)[None, :], 0.0))
 
     def read(self) -> list[dict[str, float]]:
         """The sums over all replicas, one mapping a row; every worker must read."""

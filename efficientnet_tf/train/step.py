@@ -14,7 +14,16 @@ from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.loss_scale import LossScale
 
 # The measures that `TrainStep.__call__` returns, in that order.
-MEASURES = ("loss", "cross_entropy", "regularization", "top_1", "top_5", "gradient_norm")
+MEASURES = (
+    "loss",
+    "cross_entropy",
+    "regularization",
+    "top_1",
+    "top_5",
+    "gradient_norm",
+    "finite",  # 1 where loss and gradients are numbers, else 0
+)
+_BEFORE_UPDATE = MEASURES[:5]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +77,23 @@ class TrainStep:
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
+        finite = tf.math.is_finite(norm)
         if self.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
         if self.loss_scale:
-            finite = tf.math.is_finite(norm)
             tf.cond(finite, lambda: self._apply(gradients), lambda: None)
             self.loss_scale.update(finite)
             norm = tf.where(finite, norm, 0.0)
+            finite = tf.constant(True)  # its gradients may overflow: that update is left out
         else:
             self._apply(gradients)
         # By its value: Keras' own method asks TPUs to agree on the number.
         self.optimizer.iterations.value.assign_add(1)
         if self.ema:
             self.ema.update(self.optimizer.iterations.value)
-        return tf.concat([measures, [norm / replicas]], axis=0)
+        finite &= tf.math.is_finite(measures[0])
+        after = tf.stack([norm, tf.cast(finite, norm.dtype)]) / replicas
+        return tf.concat([measures, after], axis=0)
 
     def _accumulate(self, batch):
         """The measures and gradients of this replica's batch, computed in parts one by one.
@@ -103,12 +115,12 @@ class TrainStep:
             return part + 1, measures + more_measures, *sums
 
         zeros = [tf.zeros(v.shape, v.dtype) for v in self.model.trainable_variables]
-        first = (tf.constant(0), tf.zeros(len(MEASURES) - 1), *zeros)
+        first = (tf.constant(0), tf.zeros(len(_BEFORE_UPDATE)), *zeros)
         _, measures, *gradients = tf.while_loop(lambda part, *_: part < parts, add_part, first)
         return measures, gradients
 
     def _gradients(self, batch, part):
-        """Of one part of a batch: all measures but the gradient's norm, and the gradients."""
+        """Of one part of a batch: `_BEFORE_UPDATE`, and the gradients."""
         context = tf.distribute.get_replica_context()
         shares = context.num_replicas_in_sync * self.config.grad_accum_steps
         variables = self.model.trainable_variables

@@ -28,6 +28,24 @@ class Interrupted(UserError):
     exit_status = 42
 
 
+class Diverged(UserError):
+    """Loss, gradients or state of a run are no longer numbers.
+
+    Args:
+      what: is not finite, a clause.
+      step: the first where it showed, counted from 1.
+      rate: its learning rate.
+      saved: the step of the newest checkpoint, which is from before; 0 where there is none.
+    """
+
+    def __init__(self, what: str, step: int, rate: float, saved: int):
+        self.step, self.saved = step, saved
+        untouched = f"; the checkpoint of step {saved} is untouched" if saved else ""
+        super().__init__(
+            f"{what} in step {step}, at a rate of {rate:.3g}; lower --base_learning_rate{untouched}"
+        )
+
+
 class Trainer:
     """Drives a `DeviceLoop`.
 
@@ -63,6 +81,10 @@ class Trainer:
         """Optimizer steps done."""
         return int(self.loop.train_step.optimizer.iterations.numpy())
 
+    def go_on_from(self, step: int, loop: DeviceLoop) -> None:
+        """After `Diverged`: with the state of the checkpoint of `step`, and a new loop."""
+        self.loop, self._saved = loop, step
+
     def segments(self) -> Iterator[int]:
         """Trains, pausing with the step's number whenever an evaluation is due.
 
@@ -71,8 +93,8 @@ class Trainer:
 
         Raises:
           Interrupted: on such a signal.
-          UserError: loss or state are no longer finite, and what was saved stays as it is; or the
-            workers were started with different flags.
+          Diverged: loss or state are no longer finite; what was saved stays as it is.
+          UserError: the workers were started with different flags.
         """
         total, every = self.config.train_steps, self.config.steps_per_eval
         shared = ("train_steps", "steps_per_eval", "iterations_per_loop")
@@ -129,11 +151,7 @@ class Trainer:
     def _save(self):
         """Saves the state if it is made of numbers: a step's loss is from before its update."""
         if name := first_not_finite(self._state):
-            rate = self.curves.last_rate(self.step)
-            raise UserError(
-                f"{name} is not finite after step {self.step}, at a rate of {rate:.3g}; "
-                f"{self._advice}"
-            )
+            raise self._diverged(f"{name} is not finite", self.step)
         if self.saver:
             self.saver.save(self.step)
         self._saved = self.step
@@ -145,17 +163,15 @@ class Trainer:
         averages = step.ema.shadows if step.ema else ()
         return {**{v.path: v.value for v in variables}, **{v.name: v for v in averages}}
 
-    @property
-    def _advice(self):
-        saved = f"; the checkpoint of step {self._saved} is untouched" if self._saved else ""
-        return f"lower --base_learning_rate{saved}"
-
     def _check_finite(self, rows, step):
         for row in rows:
-            if not math.isfinite(row["loss"]):
-                rate = self.curves.last_rate(step + row["steps"])
-                raise UserError(
-                    f"the loss is {row['loss']} within steps {step}..{step + row['steps']}, at a "
-                    f"rate of {rate:.3g}; {self._advice}"
-                )
-            step += row["steps"]
+            count = int(row["steps"])
+            # Once a step is ruined, so are those after it.
+            good = round(row["finite"] * count)
+            if good < count:
+                what = "gradient" if math.isfinite(row["loss"]) else "loss"
+                raise self._diverged(f"the {what} is not finite", step + good + 1)
+            step += count
+
+    def _diverged(self, what, step):
+        return Diverged(what, step, self.curves.last_rate(step), self._saved)

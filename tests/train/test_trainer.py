@@ -98,7 +98,7 @@ def ruin_a_slot(step):
 @pytest.mark.parametrize("ruin", [ruin_a_weight, ruin_an_average, ruin_a_slot])
 def test_a_ruined_state_is_not_saved(tmp_path, ruin):
     trainer = diverging(tmp_path, 4, ruin)
-    message = r"not finite after step 4, at a rate of 0; lower .*checkpoint of step 2 is untouched"
+    message = r"not finite in step 4, at a rate of 0; lower .*checkpoint of step 2 is untouched"
     with pytest.raises(UserError, match=message):
         list(trainer.segments())
     assert saved_steps(tmp_path) == [2]
@@ -106,7 +106,7 @@ def test_a_ruined_state_is_not_saved(tmp_path, ruin):
 
 def test_before_the_first_checkpoint_none_is_promised(tmp_path):
     trainer = diverging(tmp_path, 1, ruin_a_weight)
-    with pytest.raises(UserError, match="the loss is nan within steps 1..2, .*learning_rate$"):
+    with pytest.raises(UserError, match="the loss is not finite in step 2, .*learning_rate$"):
         list(trainer.segments())
     assert saved_steps(tmp_path) == []
 

@@ -8,7 +8,7 @@ from efficientnet_tf.run.announcement import say_memory
 from efficientnet_tf.run.chart import LogChart
 from efficientnet_tf.run.csv_text import csv_text
 from efficientnet_tf.run.session import explained, open_session
-from efficientnet_tf.run.training import build_loop, build_step
+from efficientnet_tf.run.steps import build_loop, build_step
 from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.train.rate_range import RateRange, growing_rate, measure
 
@@ -29,7 +29,7 @@ def lr_range(config: RunConfig) -> None:
     if report:
         session.say(report)
     say_memory(session, memory)
-    loop = build_loop(session, train_step, start=0, most_steps=1)
+    loop = build_loop(session, train_step, start=0)
     progress = Progress(
         "lr_range", steps, images_per_unit=batch_size, enabled=session.verbose and session.is_chief
     )

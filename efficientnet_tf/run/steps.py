@@ -1,0 +1,124 @@
+"""The training step of a session, and the loop that runs it on the session's data."""
+
+import dataclasses
+
+import numpy as np
+from keras.optimizers.schedules import LearningRateSchedule
+
+from efficientnet_tf import data
+from efficientnet_tf.arch.scaling import stage_sizes
+from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
+from efficientnet_tf.run.class_weights import class_weights, in_words
+from efficientnet_tf.run.divergence import reordered
+from efficientnet_tf.run.session import Session
+from efficientnet_tf.run.step_memory import StepMemory, step_memory
+from efficientnet_tf.train import distribute
+from efficientnet_tf.train.ema import ExponentialMovingAverage
+from efficientnet_tf.train.layer_decay import rate_factors
+from efficientnet_tf.train.loop import DeviceLoop
+from efficientnet_tf.train.loss_scale import LossScale
+from efficientnet_tf.train.optimizer import build_optimizer
+from efficientnet_tf.train.step import TrainStep
+from efficientnet_tf.weights.warm_start import start_from
+
+
+def build_step(
+    session: Session, learning_rate: LearningRateSchedule
+) -> tuple[TrainStep, str | None, StepMemory]:
+    """The training step of a run that begins.
+
+    Returns:
+      The step, what its starting weights gave in words, and what it needs of a device.
+    """
+    config, strategy, model = session.config, session.strategy, session.model
+    _check_accumulation(session)
+    batch_size = config.data.train_batch_size
+    norm_group = distribute.batch_norm_group(
+        config.optimizer.optimizer,
+        strategy.num_replicas_in_sync,
+        session.share("train_batch_size"),
+        config.train.batch_norm_batch_size,
+        config.train.batch_norm_replicas,
+    )
+    if config.distribution.use_xla and norm_group > 1:
+        raise UserError(
+            f"--use_xla compiles replicas one by one, and {norm_group} of them normalise together; "
+            "--batch_norm_replicas=1, or leave out --use_xla"
+        )
+    if config.train.freeze:
+        freeze(model, config.train.freeze)
+    if config.train.freeze_bn:
+        freeze_batch_norm(model)
+    with strategy.scope():
+        optimizer = build_optimizer(config.optimizer, learning_rate)
+        optimizer.build(model.trainable_variables)
+        loss_scale = LossScale(optimizer) if model.compute_dtype == "float16" else None
+        report = None
+        if session.start.weights and not session.start.is_own:
+            report = str(start_from(model, session.start.weights))
+        ema = None
+        if decay := config.train.moving_average_decay:
+            ema = ExponentialMovingAverage(model.weights, decay, config.train.moving_average_span)
+    variables = [*model.weights, *optimizer.variables, *model.trainable_variables]
+    variables += ema.shadows if ema else []
+    memory = step_memory(config, session.network, strategy, model.compute_dtype, variables)
+    step = TrainStep(
+        model,
+        optimizer,
+        ema,
+        dataclasses.replace(config.train, remat="blocks" if memory.remat else "none"),
+        batch_size,
+        norm_group,
+        config.optimizer.gradient_clip_norm,
+        rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
+        _class_weights(session),
+        plain_moments=distribute.is_tpu(strategy),
+        loss_scale=loss_scale,
+        compiled=config.distribution.use_xla and not distribute.is_tpu(strategy),
+    )
+    return step, report, memory
+
+
+def _check_accumulation(session: Session) -> None:
+    share, parts = session.share("train_batch_size"), session.config.train.grad_accum_steps
+    if share % parts:
+        raise UserError(
+            f"--grad_accum_steps={parts} does not divide the {share} examples of a replica; "
+            "see --train_batch_size"
+        )
+
+
+def _class_weights(session: Session) -> np.ndarray | None:
+    train = session.config.train
+    if not train.class_weights:
+        return None
+    weights = class_weights(
+        train.class_weights, train.loss, session.source, session.network.num_classes
+    )
+    session.say(in_words(weights, session.source))
+    return weights
+
+
+def build_loop(
+    session: Session, train_step: TrainStep, start: int, augment=None, rollbacks: int = 0
+) -> DeviceLoop:
+    """The loop that runs `train_step` on the training data from step `start` on.
+
+    Args:
+      augment: a policy in place of `config.data.augment_name`.
+      rollbacks: how often the run has gone back for another order of the images.
+    """
+    config = session.config
+    ordered = dataclasses.replace(config, data=reordered(config.data, rollbacks))
+    batches = dataclasses.replace(session, config=ordered).distributed(
+        data.train_dataset,
+        session.share("train_batch_size"),
+        start_step=start,
+        augment=augment,
+        image_dtype=session.model.compute_dtype,
+    )
+    most_steps = min(config.train.iterations_per_loop, config.train.steps_per_eval)
+    return DeviceLoop(
+        session.strategy, train_step, batches, most_steps, config.train.log_step_count_steps
+    )
