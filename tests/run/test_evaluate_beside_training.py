@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import socket
 import threading
 import time
 
 import pytest
-from helpers.command import TINY, call
+from helpers.command import TINY, call, two_processes
 
 from efficientnet_tf.config import DistributionConfig, UserError
 from efficientnet_tf.run import polling
@@ -322,3 +323,41 @@ def test_workers_that_lose_a_checkpoint_look_again_together(run, clock, monkeypa
     with pytest.raises(UserError, match="ckpt-6: no such checkpoint.*but the chief has read it"):
         watch(run).next(-1, 60)
     assert asked == [True] * 3 and polling.time.pauses == [2, 2, 2]
+
+
+def worker_flags(*folders):
+    """What differs between two processes on this machine, each with its own name of the folder."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in folders]
+    hosts = ",".join(f"localhost:{it.getsockname()[1]}" for it in sockets)
+    for it in sockets:
+        it.close()
+    return [
+        ([f"--worker_hosts={hosts}", f"--task_index={task}", f"--model_dir={folder}"], {})
+        for task, folder in enumerate(folders)
+    ]
+
+
+def test_two_workers_evaluate_the_checkpoint_that_the_chief_could_read(run):
+    drop_data(run, 6)
+    first, second = two_processes([*FLAGS, "--mode=eval"], worker_flags(run, run))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert steps(first) == [4] and not steps(second)
+    assert "step 4 is evaluated instead" in first.stderr
+    assert "instead" not in second.stderr
+
+
+@pytest.mark.parametrize("who", ["chief", "other"])
+def test_no_worker_waits_for_one_that_cannot_read(run, tmp_path, who):
+    other = run
+    if who == "other":
+        other = shutil.copytree(run, tmp_path / "other")
+        flip(other, 6)
+    else:
+        for step in (2, 4, 6):
+            drop_data(run, step)
+    first, second = two_processes([*FLAGS, "--mode=eval"], worker_flags(run, other))
+    assert first.returncode == second.returncode == 1, first.stderr + second.stderr
+    words = "none of 3 checkpoints can be read" if who == "chief" else "give all workers the same"
+    failed, waiting = (first, second) if who == "chief" else (second, first)
+    assert words in failed.stderr.splitlines()[-1]
+    assert "another worker of this run failed" in waiting.stderr.splitlines()[-1]
