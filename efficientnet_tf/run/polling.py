@@ -74,22 +74,28 @@ class CheckpointWatch:
             time.sleep(_RETRY_SECONDS)  # training may have deleted it after the chief had read it
 
     def _wait(self, done: int, timeout: float) -> OpenedWeights | None:
+        """What `next` finds in the chief."""
         deadline = time.monotonic() + timeout
         while True:
-            left = deadline - time.monotonic()
+            left = max(deadline - time.monotonic(), 0)
             weights, faults = self._look(done)
-            news = {prefix: fault for prefix, fault in faults.items() if prefix not in self._faults}
+            news = [fault for prefix, fault in faults.items() if prefix not in self._faults]
             self._faults |= faults
-            if news and left > 0:
-                _say(f"{next(iter(news.values()))}; looking again in {_RETRY_SECONDS} s")
+            if news and (left or not weights):  # half saved, or deleted for a newer one
+                if left:
+                    _say(f"{news[0]}; looking again in {_RETRY_SECONDS} s")
                 time.sleep(min(_RETRY_SECONDS, left))
-                continue
-            for newest in list(faults)[:1] if weights else ():
-                told = news.get(newest, f"{newest} still cannot be read")
-                _say(f"{told}; step {weights.step} is evaluated instead")
-            if weights or left <= 0:
-                return weights or self._nothing(done, faults, news)
-            time.sleep(min(_POLL_SECONDS, left))
+            elif weights:
+                if faults:
+                    told = news or [f"{next(iter(faults))} still cannot be read"]
+                    _say(f"{told[0]}; step {weights.step} is evaluated instead")
+                return weights
+            elif left:
+                time.sleep(min(_POLL_SECONDS, left))
+            elif faults and done == _NONE:
+                raise self._none_readable(list(faults.values()))
+            else:
+                return None
 
     def _look(self, done: int) -> tuple[OpenedWeights | None, dict[str, str]]:
         """The newest readable checkpoint after `done`, and what is wrong with those after it."""
@@ -105,14 +111,12 @@ class CheckpointWatch:
                 faults[prefix] = fault
         return None, faults
 
-    def _nothing(self, done: int, faults: dict[str, str], news: dict[str, str]) -> None:
-        """The end of a wait in which no checkpoint could be read."""
-        newest = next(iter(faults.values()), None)
-        if newest and done == _NONE:
-            count = f"{self.folder}: none of {len(faults)} checkpoints can be read; "
-            raise UserError(f"{count if len(faults) > 1 else ''}{newest}")
-        for fault in news.values():
-            _say(fault)
+    def _none_readable(self, faults: list[str]) -> UserError:
+        if len(faults) == 1:
+            return UserError(faults[0])
+        return UserError(
+            f"{self.folder}: none of {len(faults)} checkpoints can be read; {faults[0]}"
+        )
 
 
 def _read(prefix: str) -> tuple[OpenedWeights | None, str | None]:

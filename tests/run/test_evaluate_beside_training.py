@@ -192,7 +192,10 @@ def test_damage_that_stays_is_told_once_and_the_one_before_is_evaluated(run, clo
     assert polling.time.now == pytest.approx(62)
 
 
-def test_a_checkpoint_deleted_between_two_looks_is_not_the_end(trained, run, clock, monkeypatch):
+@pytest.mark.parametrize("timeout", [0, 60])
+def test_a_checkpoint_deleted_between_two_looks_is_not_the_end(
+    trained, run, clock, monkeypatch, timeout
+):
     """The listing has step 4; before it is read, training saves step 6 and deletes all others."""
     delete(run, 6)
     seen, open_run = [], polling.open_run
@@ -207,7 +210,7 @@ def test_a_checkpoint_deleted_between_two_looks_is_not_the_end(trained, run, clo
 
     monkeypatch.setattr(polling, "open_run", open_late)
     clock()
-    assert watch(run).next(-1, 60).step == 6
+    assert watch(run).next(-1, timeout).step == 6
     assert seen == ["ckpt-4", "ckpt-2", "ckpt-6"]
 
 

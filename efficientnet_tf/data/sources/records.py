@@ -146,11 +146,8 @@ class RecordSource(StreamSource):
                 f"--data_dir={self.config.data_dir} has no validation shards, validation-*; "
                 "--holdout_shards=N evaluates on N training shards"
             )
-        shards, limit, part = (
-            self.eval_shards,
-            self.config.num_eval_images,
-            (host_count, host_index),
-        )
+        shards, part = self.eval_shards, (host_count, host_index)
+        limit = self.config.num_eval_images
         # A limit counts over all hosts, so each of them reads all records and keeps its share.
         if not limit:
             if len(shards) >= host_count:
