@@ -45,7 +45,8 @@ def counted_records(paths: list[str]) -> dict[str, int]:
         _keep(folder, {**table, **new})
         table = {**table, **new}
     found = {path: table[os.path.basename(path)][-1] for path in paths}
-    _say("holds no records", [path for path, count in found.items() if not count])
+    empty = [path for path, count in found.items() if not count]
+    _say("holds no records: fetch it again, unless it should be empty", empty)
     return found
 
 
@@ -89,7 +90,7 @@ def _keep(folder: str, table: _Table) -> None:
     own = f"{path}.{os.getpid()}.tmp"  # several workers may count at the same time
     try:
         with tf.io.gfile.GFile(own, "w") as file:
-            json.dump(table, file, indent=0)
+            json.dump(table, file)
         tf.io.gfile.rename(own, path, overwrite=True)
     except tf.errors.OpError:  # a folder that is only for reading
         pass

@@ -75,7 +75,12 @@ class RecordSource(StreamSource):
         if sizes := self.shard_sizes or kept_counts(shards):
             there = self._count(sizes, shards, held_out)
             if said > there:
-                raise UserError(f"--{flag}: {said} images announced, the data has only {there}")
+                shortest = min(shards, key=sizes.get)
+                raise UserError(
+                    f"--{flag}: {said} images announced, the data has only {there} (the shortest "
+                    f"shard is {shortest} with {sizes[shortest]}); fetch what is missing, or give "
+                    "the right number"
+                )
         return said
 
     def _sizes(self, shards: list[str]) -> dict[str, int]:
