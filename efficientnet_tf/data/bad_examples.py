@@ -43,6 +43,7 @@ class ExampleLoader:
 
     Attributes:
       read, name: of the source's split, `read_train` and `name_train` or their counterparts.
+      fault: of the source.
       is_encoded: of the source.
       tolerant: every example is tried, and a bad one is marked; else a bad one is an error.
       first_label: the data's own number of class 0, for messages.
@@ -53,6 +54,7 @@ class ExampleLoader:
 
     read: Callable[..., Picture]
     name: Callable[..., tf.Tensor]
+    fault: Callable[..., tf.Tensor] = lambda raw: tf.constant("")
     is_encoded: bool = True
     tolerant: bool = False
     first_label: int = 0
@@ -71,11 +73,12 @@ class ExampleLoader:
         if self.tolerant:
             ok, (image, label) = self._try(raw, choose_box)
         else:
-            encoded, label = self.read(raw)
+            encoded, label = self._read(raw)
             ok, image = try_decode(encoded, choose_box)
-        ok &= self._in_range(label)
-        label = tf.where(ok, label + self.background, self.uniform_label(0))
-        return Loaded(ok, image, label)
+        ok &= self.in_range(label)
+        nothing = self.uniform_label(0)
+        label = tf.cast(label + self.background, nothing.dtype)
+        return Loaded(ok, image, tf.where(ok, label, nothing))
 
     def finish(self, example: dict, ok: tf.Tensor, raw, epoch: tf.Tensor | int = 0) -> dict:
         """The example that was made of what `load` returned; fails unless `ok`.
@@ -91,6 +94,12 @@ class ExampleLoader:
         )
         return example | marks(ok, epoch, name, reason)
 
+    def in_range(self, label: tf.Tensor) -> tf.Tensor:
+        """Whether a label of the data is a class of the network, a bool scalar."""
+        if self.is_multi_label:
+            return tf.reduce_all((label >= 0) & (label <= 1))
+        return (label >= -self.background) & (label < self.num_classes - self.background)
+
     def can_decode(self, raw) -> tf.Tensor:
         """Whether record and picture, all of it, are good; for a source of encoded pictures."""
         return self._try(raw, whole_box)[0]
@@ -98,11 +107,12 @@ class ExampleLoader:
     def describe(self, raw) -> tuple[tf.Tensor, tf.Tensor]:
         """Name and reason of a bad example, string scalars."""
         if not self.is_encoded:
-            return self.name(raw), self._label_problem(self.read(raw).label)
-        nothing = Picture(tf.constant(""), self.uniform_label(0))
-        readable, (encoded, label) = attempt(self.read, raw, nothing)
+            return self.name(raw), self._label_problem(self._read(raw).label)
+        fault, nothing = self.fault(raw), Picture(tf.constant(""), self._no_label())
+        readable, (encoded, label) = attempt(self._read, raw, nothing)
         reason = tf.case(
             [
+                (tf.not_equal(fault, ""), lambda: fault),
                 (~readable, lambda: tf.constant("is damaged or not a tf.Example")),
                 (~self.can_decode(raw), lambda: picture_problem(encoded)),
             ],
@@ -114,15 +124,19 @@ class ExampleLoader:
         """Whether reading and decoding succeed, and the image and label of the data."""
 
         def decode(raw):
-            encoded, label = self.read(raw)
+            encoded, label = self._read(raw)
             return decode_and_crop(encoded, choose_box), label
 
-        return attempt(decode, raw, (BLACK_PIXEL, self.uniform_label(0)))
+        return attempt(decode, raw, (BLACK_PIXEL, self._no_label()))
 
-    def _in_range(self, label):
-        if self.is_multi_label:
-            return tf.reduce_all((label >= 0) & (label <= 1))
-        return (label >= -self.background) & (label < self.num_classes - self.background)
+    def _read(self, raw) -> Picture:
+        """The label of one class as int64, whatever the source has it as."""
+        image, label = self.read(raw)
+        return Picture(image, tf.cast(label, self._no_label().dtype))
+
+    def _no_label(self):
+        """The label of the data of an example that cannot be read."""
+        return self.uniform_label(0) if self.is_multi_label else tf.constant(0, tf.int64)
 
     def _label_problem(self, label):
         if self.is_multi_label:
@@ -147,6 +161,7 @@ def _loader(source, config, read, name):
     return ExampleLoader(
         read,
         name,
+        source.fault,
         is_encoded=source.is_encoded,
         tolerant=source.is_encoded and config.max_bad_examples > 0,
         first_label=source.first_label,

@@ -18,7 +18,10 @@ _BAD_EXAMPLE = re.compile(rf"\[{BAD_EXAMPLE}\] \[(?P<reason>.*?)\] \[(?P<name>.*
 _DAMAGED_RECORD = re.compile(r"(?P<how>corrupted|truncated) record at (?P<offset>\d+)")
 _TOO_FEW = re.compile(r"expected to contain (?P<wanted>\d+) \w+ but contained only (?P<found>\d+)")
 _MISSING_FILE = re.compile(r"(?P<path>\S+); No such file or directory")
-_DECODER = re.compile(r"Invalid (JPEG|PNG|GIF|BMP)|image file format|JPEG|Could not parse example")
+_DECODER = re.compile(r"Invalid (JPEG|PNG|GIF|BMP)|image file format|JPEG")
+_PARSER = re.compile(
+    r"Could not parse example|Can't parse serialized Example|Data types don't match"
+)
 
 
 def explain(
@@ -35,6 +38,9 @@ def explain(
     Returns:
       A one-line error to raise instead, None if the error has nothing to do with the data.
     """
+    if isinstance(error, UnicodeDecodeError) and isinstance(source, RecordSource):
+        # TensorFlow puts a record that it cannot parse into its message, whatever the bytes.
+        return _find_bad_example(source, start_step)
     if isinstance(error, UserError) or not isinstance(error, tf.errors.OpError):
         return None
     message = f"{error.message} "
@@ -50,9 +56,12 @@ def explain(
         return _too_few(int(match["wanted"]), int(match["found"]), source)
     if match := _MISSING_FILE.search(message):
         return UserError(f"{match['path']} has disappeared while it was needed")
-    if isinstance(error, tf.errors.InvalidArgumentError) and _DECODER.search(message):
-        found = _find_bad_example(source, start_step) if isinstance(source, StreamSource) else None
-        return found or UserError("a picture could not be decoded; --max_bad_examples=1 names it")
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        for told, what in ((_DECODER, "picture could not be decoded"), (_PARSER, "record is bad")):
+            if told.search(message):
+                streams = isinstance(source, StreamSource)
+                found = _find_bad_example(source, start_step) if streams else None
+                return found or UserError(f"a {what}; --max_bad_examples=1 names it")
     return None
 
 

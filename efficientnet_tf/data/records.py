@@ -4,13 +4,15 @@ Pictures are kept byte for byte, and their format is told by content: the origin
 22 CMYK files by their names, and encoded them again. Pixels that were never encoded become PNG.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from efficientnet_tf.data.pictures.attempt import attempt, picture_problem
+from efficientnet_tf.data.bad_examples import evaluation_loader, training_loader
+from efficientnet_tf.data.pictures.attempt import attempt
 from efficientnet_tf.data.pictures.decode import decoded_size
 from efficientnet_tf.data.pictures.headers import HEADER_BYTES, picture_format
 from efficientnet_tf.data.sources.source import IndexedSource, StreamSource, shuffled_index
@@ -30,16 +32,20 @@ class Record(NamedTuple):
 def records(source: StreamSource, split: str, start: int) -> Iterator[Record]:
     """The images of a split in their order from the `start`-th on, read in parallel."""
     training = split == "train"
-    read, name = (
-        (source.read_train, source.name_train) if training else (source.read_eval, source.name_eval)
-    )
+    own_classes = dataclasses.replace(source.config, num_classes=None)
+    loader = (training_loader if training else evaluation_loader)(source, own_classes)
+
+    def inspect(raw):
+        image, label = loader.read(raw)
+        encoded = image if image.dtype == tf.string else tf.io.encode_png(image)
+        return encoded, tf.cast(label, tf.int64), decoded_size(encoded)
 
     def look(raw):
-        image, label = read(raw)
-        encoded = image if image.dtype == tf.string else tf.io.encode_png(image)
-        decoded, size = attempt(decoded_size, encoded, [0, 0])
-        problem = tf.cond(decoded, lambda: tf.constant(""), lambda: picture_problem(encoded))
-        return encoded, label, name(raw), size, problem
+        nothing = (tf.constant(""), tf.constant(0, tf.int64), [0, 0])
+        whole, (encoded, label, size) = attempt(inspect, raw, nothing)
+        good = whole & loader.in_range(label)
+        problem = tf.cond(good, lambda: tf.constant(""), lambda: loader.describe(raw)[1])
+        return encoded, label, loader.name(raw), size, problem
 
     stream = _training_stream(source, start) if training else _evaluation_stream(source, start)
     for encoded, label, file, size, problem in stream.map(

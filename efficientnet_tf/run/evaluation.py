@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
+import tensorflow as tf
+
 from efficientnet_tf.run.findings import Findings
 from efficientnet_tf.run.insight import Insight
-from efficientnet_tf.run.polling import next_checkpoint
 from efficientnet_tf.run.report import EvaluationReport
 from efficientnet_tf.run.results import (
     append_result,
@@ -23,7 +24,6 @@ from efficientnet_tf.train.multi_label import MultiLabelEvaluation
 from efficientnet_tf.weights.formats.run_checkpoint import (
     checkpoint_step,
     list_checkpoints,
-    open_run,
 )
 from efficientnet_tf.weights.loading import load_opened
 from efficientnet_tf.weights.opened import OpenedWeights
@@ -114,9 +114,7 @@ def _next_weights(session: Session, done: OpenedWeights) -> OpenedWeights | None
     train = session.config.train
     if done.step >= train.train_steps:
         return None
-    timeout = train.eval_timeout or 0
-    prefix = next_checkpoint(session.strategy, session.folder.path, done.step, timeout)
-    return open_run(prefix) if prefix else None
+    return session.start.watch.next(done.step, train.eval_timeout or 0)
 
 
 def _is_evaluation_missing(training: Training) -> bool:
@@ -168,4 +166,8 @@ def _archive(session: Session, step: int, result: dict) -> bool:
     prefixes = {checkpoint_step(p): p for p in list_checkpoints(session.folder.path)}
     if not train.archive_ckpt or train.eval_name or step not in prefixes:
         return False
-    return archive_if_best(session.folder, prefixes[step], result)
+    try:
+        return archive_if_best(session.folder, prefixes[step], result)
+    except tf.errors.NotFoundError:  # by a training that goes on beside this evaluation
+        session.say(f"{prefixes[step]} was deleted before it could be archived as the best")
+        return False

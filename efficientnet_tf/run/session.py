@@ -37,7 +37,7 @@ def explained(
     """
     try:
         yield
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
         explanation = memory and exhausted(error, memory)
         explanation = explanation or data.explain(error, source, step and step())
         if explanation is None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from efficientnet_tf.config import DEFAULT_MODEL, RunConfig, UserError
-from efficientnet_tf.run.polling import next_checkpoint
+from efficientnet_tf.run.polling import CheckpointWatch
 from efficientnet_tf.train.distribute import is_chief
 from efficientnet_tf.weights.formats.run_checkpoint import (
     list_checkpoints,
     open_newest_run,
-    open_run,
 )
 from efficientnet_tf.weights.loading import open_weights
 from efficientnet_tf.weights.opened import OpenedWeights
@@ -27,11 +26,13 @@ class StartingPoint:
       weights: None for fresh initialisation.
       is_own: `weights` are the run's own, from its folder.
       model_dir: the run's folder, None where nothing is kept.
+      watch: where the run's later checkpoints are found that are evaluated too.
     """
 
     weights: OpenedWeights | None
     is_own: bool
     model_dir: str | None
+    watch: CheckpointWatch | None = None
 
 
 def to_train(config: RunConfig, afresh: bool = False) -> StartingPoint:
@@ -59,17 +60,18 @@ def to_evaluate(config: RunConfig, strategy: tf.distribute.Strategy) -> Starting
     The flags of a run name what it started from too, so a run that has checkpoints comes first.
 
     Raises:
-      UserError: neither is there.
+      UserError: neither is there, or the run has checkpoints of which none can be read.
     """
     initial, model_dir = config.train.init_checkpoint, config.train.model_dir
     if not initial:
         model_dir = model_dir or default_model_dir(config)
     if model_dir:
         timeout = 0 if initial else config.train.eval_timeout or 0
-        if prefix := next_checkpoint(strategy, model_dir, -1, timeout):
+        watch = CheckpointWatch(strategy, model_dir)
+        if weights := watch.next(-1, timeout):
             if initial and is_chief(strategy):
                 _say_what_is_evaluated(model_dir, initial)
-            return StartingPoint(open_run(prefix), True, model_dir)
+            return StartingPoint(weights, True, model_dir, watch)
     if not initial:
         raise _no_checkpoint(model_dir)
     return StartingPoint(open_weights(initial, config.model_name), False, model_dir)

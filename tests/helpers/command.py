@@ -40,6 +40,29 @@ def main(*arguments, **kwargs):
     )
 
 
+def two_processes(arguments, environments):
+    """Runs the command in two processes at once; their results."""
+    processes = [
+        subprocess.Popen(
+            command(*arguments, *more),
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for more, environment in environments
+    ]
+    try:
+        outputs = [process.communicate(timeout=300) for process in processes]
+    finally:
+        for process in processes:  # one that waits for the other does not end by itself
+            process.kill()
+    return [
+        subprocess.CompletedProcess(process.args, process.returncode, *output)
+        for process, output in zip(processes, outputs, strict=True)
+    ]
+
+
 def call(*arguments):
     """`main` without a process: flags, modes and errors are the command's, start-up is not."""
     values, out, err = absl_flags.FlagValues(), io.StringIO(), io.StringIO()

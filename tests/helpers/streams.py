@@ -5,6 +5,9 @@ import tensorflow as tf
 from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig
 
+# As in `session.explained`.
+FAILURES = (tf.errors.OpError, UnicodeDecodeError)
+
 
 def eval_labels(config, source=None, batch_size=4, **host):
     """The labels of an evaluation up to its black padding; failures as `explain` tells them."""
@@ -17,19 +20,19 @@ def eval_labels(config, source=None, batch_size=4, **host):
                 assert not batch["image"].numpy().any()
                 return labels
             labels += found[found >= 0].tolist()
-    except tf.errors.OpError as error:
+    except FAILURES as error:
         raise data.explain(error, source) from error
 
 
-def open_at(folder):
-    return data.open_source(config_for(folder))
+def open_at(folder, **changes):
+    return data.open_source(config_for(folder, **changes))
 
 
 def train_batches(config, count, batch_size=4, **where):
     source = data.open_source(config)
     try:
         return list(data.train_dataset(source, config, batch_size, **where).take(count))
-    except tf.errors.OpError as error:
+    except FAILURES as error:
         raise data.explain(error, source, start_step=0) from error
 
 

@@ -18,7 +18,7 @@ from efficientnet_tf.config import DataConfig, RunConfig, TrainConfig, UserError
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run import modes
 from efficientnet_tf.run.fit import fit
-from efficientnet_tf.run.polling import next_checkpoint
+from efficientnet_tf.run.polling import CheckpointWatch
 from efficientnet_tf.run.predictor import class_names
 from efficientnet_tf.run.session import open_session
 from efficientnet_tf.weights.assignment import CLASSIFIER, collect
@@ -277,6 +277,7 @@ def test_a_test_is_evaluated_on_the_validation_shards_even_with_a_hold_out(tmp_p
 
 def test_the_next_checkpoint_is_the_newest_after_the_last_one_evaluated(run, tmp_path):
     strategy = one_device()
-    assert next_checkpoint(strategy, str(run), -1, 0).endswith("ckpt-2")
-    assert next_checkpoint(strategy, str(run), 2, 0) is None
-    assert next_checkpoint(strategy, str(tmp_path), -1, 0) is None
+    watch = CheckpointWatch(strategy, str(run))
+    assert watch.next(-1, 0).where.endswith("ckpt-2")
+    assert watch.next(2, 0) is None
+    assert CheckpointWatch(strategy, str(tmp_path)).next(-1, 0) is None

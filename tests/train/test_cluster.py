@@ -3,10 +3,9 @@
 import json
 import os
 import socket
-import subprocess
 
 import pytest
-from helpers.command import TINY, command, last_result
+from helpers.command import TINY, last_result, two_processes
 
 from efficientnet_tf.config import DistributionConfig, UserError
 from efficientnet_tf.train.cluster import tf_config
@@ -75,29 +74,6 @@ def free_port_of_a_job():
             continue
         return job
     raise AssertionError("no free ports")
-
-
-def two_processes(arguments, environments):
-    """Runs the command in two processes at once; their results."""
-    processes = [
-        subprocess.Popen(
-            command(*arguments, *more),
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for more, environment in environments
-    ]
-    try:
-        outputs = [process.communicate(timeout=300) for process in processes]
-    finally:
-        for process in processes:  # one that waits for the other does not end by itself
-            process.kill()
-    return [
-        subprocess.CompletedProcess(process.args, process.returncode, *output)
-        for process, output in zip(processes, outputs, strict=True)
-    ]
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ class DatasetSource(StreamSource):
         if image.dtype not in (tf.string, tf.uint8):
             image = tf.cast(image, tf.float32)
         return Picture(
-            image, tf.cast(raw["label"], tf.float32 if self.is_multi_label else tf.int32)
+            image, tf.cast(raw["label"], tf.float32 if self.is_multi_label else tf.int64)
         )
 
     read_eval = read_train

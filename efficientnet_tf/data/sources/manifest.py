@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.data.sources.shards import of_each
 
 MANIFEST = "manifest.json"
 UNFINISHED = "manifest.unfinished.json"
@@ -68,15 +69,14 @@ class Manifest:
 
     def check_lengths(self, folder: str) -> None:
         """Refuses a shard that is missing or is not as long as it was when it was written."""
-        for shard in _all_shards(self):
-            path = os.path.join(folder, shard.file)
-            if not tf.io.gfile.exists(path):
+        written = {os.path.join(folder, shard.file): shard for shard in _all_shards(self)}
+        for path, found in of_each(list(written), _length).items():
+            if found is None:
                 raise UserError(f"{path} is missing: {MANIFEST} names it")
-            found = tf.io.gfile.stat(path).length
-            if found != shard.num_bytes:
+            if found != written[path].num_bytes:
                 raise UserError(
-                    f"{path} has {found:,} bytes, {shard.num_bytes:,} by {MANIFEST}: copy it "
-                    "again, or prepare the data again in a new folder"
+                    f"{path} has {found:,} bytes, {written[path].num_bytes:,} by {MANIFEST}: copy "
+                    "it again, or prepare the data again in a new folder"
                 )
 
     def check_content(self, folder: str, progress: Callable[[int], None]) -> None:
@@ -126,6 +126,14 @@ def sha256(path: str) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _length(path: str) -> int | None:
+    """Of a file in bytes, None where there is none."""
+    try:
+        return tf.io.gfile.stat(path).length
+    except tf.errors.NotFoundError:
+        return None
 
 
 def _all_shards(manifest: Manifest) -> list[Shard]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.sources.framing import read_past_damage
-from efficientnet_tf.data.sources.shards import count_records
+from efficientnet_tf.data.sources.record_counts import counted_records, kept_counts
 from efficientnet_tf.data.sources.source import Picture, StreamSource
 
 _READ_BUFFER_BYTES = 8 << 20
@@ -50,6 +50,7 @@ class RecordSource(StreamSource):
         self.config = config
         self.train_shards, self.eval_shards = train_shards, eval_shards
         self.hold_out = hold_out
+        self._counted: dict[str, int] = {}
 
     @abc.abstractmethod
     def parse(self, record: tf.Tensor) -> Picture:
@@ -57,25 +58,46 @@ class RecordSource(StreamSource):
 
     @cached_property
     def num_train_images(self) -> int | None:
-        if self.config.num_train_images or not self.train_shards:
-            return self.config.num_train_images
-        held_out = self._count_held_out(self.train_shards) if self.hold_out else 0
-        return self._count(self.train_shards) - held_out
+        return self._num_images("num_train_images", self.train_shards, held_out=False)
 
     @cached_property
     def num_eval_images(self) -> int | None:
-        if self.config.num_eval_images or not self.eval_shards:
-            return self.config.num_eval_images
-        count = self._count_held_out if self.hold_out else self._count
-        return count(self.eval_shards)
+        return self._num_images("num_eval_images", self.eval_shards, held_out=True)
 
-    def _count(self, shards: list[str]) -> int:
-        sizes = self.shard_sizes or count_records(shards)
-        return sum(sizes[path] for path in shards)
+    def _num_images(self, flag: str, shards: list[str], held_out: bool) -> int | None:
+        """What a flag says, which may be less than there is, or the number of records."""
+        said = getattr(self.config, flag)
+        if not shards:
+            return said
+        if not said:
+            return self._count(self._sizes(shards), shards, held_out)
+        # Shards are not read for a number that was said: it takes minutes in a bucket.
+        if sizes := self.shard_sizes or kept_counts(shards):
+            there = self._count(sizes, shards, held_out)
+            if said > there:
+                shortest = min(shards, key=sizes.get)
+                raise UserError(
+                    f"--{flag}: {said} images announced, the data has only {there} (the shortest "
+                    f"shard is {shortest} with {sizes[shortest]}); fetch what is missing, or give "
+                    "the right number"
+                )
+        return said
 
-    def _count_held_out(self, shards: list[str]) -> int:
-        sizes = self.shard_sizes or count_records(shards)
-        return sum(-(-sizes[path] // _HOLD_OUT_EVERY) for path in shards)
+    def _sizes(self, shards: list[str]) -> dict[str, int]:
+        """Records of each shard; what the data set does not say is counted, once."""
+        if self.shard_sizes:
+            return self.shard_sizes
+        if unknown := [path for path in shards if path not in self._counted]:
+            self._counted |= counted_records(unknown)
+        return self._counted
+
+    def _count(self, sizes: dict[str, int], shards: list[str], held_out: bool) -> int:
+        """Records of some shards in one of the splits."""
+        counts = [sizes[path] for path in shards]
+        if not self.hold_out:
+            return sum(counts)
+        held = sum(-(-count // _HOLD_OUT_EVERY) for count in counts)
+        return held if held_out else sum(counts) - held
 
     def train_stream(
         self, seed: int, start: int, host_index: int, host_count: int
@@ -129,15 +151,15 @@ class RecordSource(StreamSource):
                 f"--data_dir={self.config.data_dir} has no validation shards, validation-*; "
                 "--holdout_shards=N evaluates on N training shards"
             )
-        shards = tf.constant(self.eval_shards)
+        shards, part = self.eval_shards, (host_count, host_index)
+        limit = self.config.num_eval_images
         # A limit counts over all hosts, so each of them reads all records and keeps its share.
-        if host_count > 1 and not self.config.num_eval_images and len(shards) >= host_count:
-            records = self._read(shards[host_index::host_count], held_out=True)
-        else:
-            records = self._read(shards, held_out=True)
-            if limit := self.config.num_eval_images or (self.shard_sizes and self.num_eval_images):
-                records = records.take(limit).apply(tf.data.experimental.assert_cardinality(limit))
-            records = records.shard(host_count, host_index)
+        if not limit:
+            if len(shards) >= host_count:
+                shards, part = shards[host_index::host_count], (1, 0)
+            limit = self._count(self._sizes(self.eval_shards), shards, held_out=True)
+        records = self._read(tf.constant(shards), held_out=True).take(limit)
+        records = records.apply(tf.data.experimental.assert_cardinality(limit)).shard(*part)
         return records.cache() if self.config.use_cache else records
 
     def read_train(self, raw) -> Picture:

@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -11,7 +13,9 @@ from efficientnet_tf.data.sources.framing import read_record, walk
 
 _SHARD_NAME = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})$")
 _NAMED_AT_MOST = 3
-_COUNTING_THREADS = 16
+_THREADS = 16
+
+_Result = TypeVar("_Result")
 
 
 def find_shards(data_dir: str, split: str) -> list[str]:
@@ -55,8 +59,13 @@ def _count(paths, counts):
     def count(path):
         return sum(counts(frame) for frame in walk(path))
 
-    with ThreadPoolExecutor(_COUNTING_THREADS) as pool:
-        return dict(zip(paths, pool.map(count, paths), strict=True))
+    return of_each(paths, count)
+
+
+def of_each(paths: list[str], function: Callable[[str], _Result]) -> dict[str, _Result]:
+    """What a function says of each path; many calls at once, as in a bucket each takes its time."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip(paths, pool.map(function, paths), strict=True))
 
 
 def locate(paths: list[str], offset: int) -> tuple[str, int] | None:

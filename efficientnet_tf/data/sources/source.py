@@ -32,7 +32,8 @@ class Picture(NamedTuple):
 
     Attributes:
       image: scalar string with an encoded picture, or uint8 `[height, width, 3]`.
-      label: int32 scalar class, 0-based; -1 is the background of ImageNet records. Of multi-label
+      label: scalar class, 0-based, int32 or as wide as the data have it, so that no number outside
+        the classes turns into one of them; -1 is the background of ImageNet records. Of multi-label
         data float32 [num_classes], 1 for the classes of the picture and 0 for the others.
     """
 
@@ -180,6 +181,13 @@ class StreamSource(Source):
     @abc.abstractmethod
     def read_eval(self, raw) -> Picture:
         """One raw element of the evaluation stream, read."""
+
+    def fault(self, raw) -> tf.Tensor:
+        """Why there is no picture or no label in a raw element, the end of a sentence.
+
+        A scalar string, empty where the form of the data tells nothing.
+        """
+        return tf.constant("")
 
     @abc.abstractmethod
     def name_train(self, raw) -> tf.Tensor:

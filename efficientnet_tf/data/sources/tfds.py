@@ -9,19 +9,17 @@ import difflib
 import io
 import logging
 import os
-import sys
-import threading
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.sources.notice import announced
 from efficientnet_tf.data.sources.records import RecordSource
 from efficientnet_tf.data.sources.source import Picture
 
 _EVAL_SPLITS = ("validation", "test")
 _DOWNLOAD_RETRIES = 3  # tfds's own ten take three minutes without a network
-_SILENT_SECONDS = 10
 
 
 class TFDSSource(RecordSource):
@@ -65,7 +63,7 @@ def _prepared_builder(config: DataConfig):
         raise UserError(f"--dataset={name} cannot be opened: {_first_line(error)}") from error
     if not prepared:
         try:
-            with _announced(f"{name}: tfds prepares it under {builder.data_path}"), _quiet():
+            with announced(f"{name}: tfds prepares it under {builder.data_path}"), _quiet():
                 builder.download_and_prepare()
         except Exception as error:
             manual = bool(builder.MANUAL_DOWNLOAD_INSTRUCTIONS)
@@ -94,17 +92,6 @@ def _quiet() -> Iterator[None]:
     finally:
         logging.disable(disabled)
         downloader.MAX_RETRIES = retries
-
-
-@contextlib.contextmanager
-def _announced(line: str) -> Iterator[None]:
-    """Prints a line if the block takes longer than `_SILENT_SECONDS`."""
-    notice = threading.Timer(_SILENT_SECONDS, print, [line], {"file": sys.stdout, "flush": True})
-    notice.start()
-    try:
-        yield
-    finally:
-        notice.cancel()
 
 
 def _unknown(name: str, known: list[str]) -> UserError:
@@ -146,7 +133,7 @@ def _parser(features, image: str, label: str):
 
     def parse(record):
         example = wanted.deserialize_example(record, decoders=decoders.decoders)
-        return Picture(example[image], tf.cast(example[label], tf.int32))
+        return Picture(example[image], example[label])
 
     return parse
 

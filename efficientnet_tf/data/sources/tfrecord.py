@@ -10,17 +10,20 @@ import re
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.sources.example_features import features_fault
 from efficientnet_tf.data.sources.manifest import (
     UNFINISHED,
     Manifest,
     read_manifest,
 )
+from efficientnet_tf.data.sources.record_counts import counted_records
 from efficientnet_tf.data.sources.records import RecordSource
-from efficientnet_tf.data.sources.shards import count_records, find_shards
+from efficientnet_tf.data.sources.shards import find_shards
 from efficientnet_tf.data.sources.source import IMAGENET_CLASSES, Picture
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 _WITH_BACKGROUND = IMAGENET_CLASSES + 1
+_KINDS = {"image/encoded": "bytes", "image/class/label": "int64"}
 # With defaults that are errors later on, where the record can be named.
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string, ""),
@@ -74,8 +77,10 @@ class TFRecordSource(RecordSource):
 
     def parse(self, record: tf.Tensor) -> Picture:
         features = tf.io.parse_single_example(record, _FEATURES)
-        label = tf.cast(features["image/class/label"], tf.int32)
-        return Picture(features["image/encoded"], label - self.first_label)
+        return Picture(features["image/encoded"], features["image/class/label"] - self.first_label)
+
+    def fault(self, raw) -> tf.Tensor:
+        return features_fault(raw["record"], _KINDS)
 
 
 def _checked_manifest(folder: str) -> Manifest | None:
@@ -99,7 +104,7 @@ def _names(manifest: Manifest) -> list[str] | None:
 def _without_held_out(config: DataConfig, held_out: list[str]) -> DataConfig:
     """The counts of the configuration, where there are any, with some shards held out."""
     train, evaluation = config.num_train_images, config.num_eval_images
-    count = sum(count_records(held_out).values())
+    count = sum(counted_records(held_out).values())
     if train is not None and train <= count:
         raise UserError(
             f"--num_train_images={train} counts the {count} images of "

@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
@@ -76,12 +77,14 @@ def best_checkpoint(folder: str) -> str | None:
     return next((prefix for prefix in archived if prefix.endswith(f"/{name}")), archived[0])
 
 
-def open_run(prefix: str, ema: bool = True) -> OpenedWeights:
+def open_run(prefix: str, ema: bool = True, at_once: bool = False) -> OpenedWeights:
     """The weights of one checkpoint, with what the run's folder says about them.
 
     Args:
       prefix: as `find_run` returns it.
       ema: the moving averages where the run has them, False for the raw weights.
+      at_once: read the checkpoint now, all of it, so that it is known to be whole and nothing
+        that happens to it later matters.
 
     Raises:
       UserError: no such checkpoint; it or its description is damaged.
@@ -89,11 +92,11 @@ def open_run(prefix: str, ema: bool = True) -> OpenedWeights:
     checkpoint = RunCheckpoint(prefix)
     kind, classes = checkpoint.kind(ema), checkpoint.classes
     description = read_description(prefix.rpartition("/")[0] or ".")
-    step = checkpoint_step(prefix)
+    step, read = checkpoint_step(prefix), checkpoint.reader(kind, at_once)
     if description is None:
-        return OpenedWeights(prefix, checkpoint.reader(kind), classes=classes, step=step, kind=kind)
+        return OpenedWeights(prefix, read, classes=classes, step=step, kind=kind)
     described = replace(description, step=step, kind=kind)
-    return OpenedWeights.described(prefix, checkpoint.reader(kind), classes, described)
+    return OpenedWeights.described(prefix, read, classes, described)
 
 
 def open_newest_run(folder: str, ema: bool = True) -> OpenedWeights:
@@ -168,19 +171,33 @@ class RunCheckpoint:
         """Which weights there are to take: `"ema"`, or `"raw"` without an average or wish."""
         return "ema" if ema and any(name.startswith("ema/") for name in self.shapes) else "raw"
 
-    def reader(self, kind: str):
-        """The function from a model to the weights by the original's names; see `OpenedWeights`."""
+    def reader(self, kind: str, at_once: bool = False):
+        """The function from a model to the weights by the original's names; see `OpenedWeights`.
+
+        Args:
+          kind: `"ema"` or `"raw"`.
+          at_once: they are read now, not when the function is called, and the rest of the
+            checkpoint too, because an intact part does not make it a good one.
+        """
         part = {"ema": "ema/", "raw": "model/"}[kind]
         keys = {n.removeprefix(part): k for n, k in self._keys.items() if n.startswith(part)}
         if not keys:
             raise UserError(f"{self.prefix}: not a checkpoint of a run of this program")
 
+        held = self._read_whole(part) if at_once else None
+
         def read(model: keras.Model) -> Weights:
             names = {v.path: name for name, v in checkpoint_variables(model).items()}
             names.update(zip(_CLASSIFIER_PATHS, CLASSIFIER, strict=True))  # a model may lack it
-            return {names.get(path, path): self._bundle.read(key) for path, key in keys.items()}
+            values = held or {path: self._bundle.read(key) for path, key in keys.items()}
+            return {names.get(path, path): value for path, value in values.items()}
 
         return read
+
+    def _read_whole(self, part: str) -> dict[str, np.ndarray]:
+        """The values of one part by their paths; those of the other parts are read as well."""
+        values = {name: self._bundle.read(key) for name, key in self._keys.items()}
+        return {n.removeprefix(part): value for n, value in values.items() if n.startswith(part)}
 
 
 def _unescaped(key: str) -> str:
