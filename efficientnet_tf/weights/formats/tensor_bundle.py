@@ -1,5 +1,7 @@
 """TensorFlow's checkpoint files, local or in a bucket: found by listing, damage in one line."""
 
+import os
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,11 +11,14 @@ from efficientnet_tf.config import UserError
 def folder_files(folder: str) -> list[str]:
     """Names of what lies in `folder`, sorted; none where there is no such folder.
 
-    Listed and not globbed: a folder's name may hold `[`, `*` or `?`.
+    Listed and not globbed: a folder's name may hold `[`, `*` or `?`. A local one not by `gfile`,
+    which fails where a name is not UTF-8.
     """
     if not tf.io.gfile.isdir(folder):
         return []
-    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    if "://" in folder:
+        return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    return sorted(name.decode(errors="replace") for name in os.listdir(os.fsencode(folder)))
 
 
 def bundle_files(prefix: str) -> list[str]:
