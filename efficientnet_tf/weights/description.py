@@ -87,5 +87,5 @@ def parsed(text: str | bytes, where: str) -> object:
     """`json.loads`; a `UserError` that names `where` if it is not JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for ten thousand brackets
         raise UserError(f"{where} is damaged: not JSON") from None

@@ -13,11 +13,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 TESTS = Path(__file__).parents[1]
 _EXTREMES = (0, 1, 2, 127, 128, 255, 256, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+
+
+def random_of(seed: int, number: int) -> np.random.RandomState:
+    """The random numbers of one file of a survey, whichever files were tried before it."""
+    return np.random.RandomState([seed, number])
 
 
 def mutant(random: np.random.RandomState, original: bytes, other: bytes) -> bytes:
@@ -75,26 +81,27 @@ def mutants(
         what else is wrong.
     """
     for number in range(count):
-        random = np.random.RandomState([seed, number])
+        random = random_of(seed, number)
         first, second = random.randint(len(originals), size=2)
         damaged = mutant(random, originals[first], originals[second])
         yield repair(damaged) if number % 2 else damaged
 
 
-def survey(files: Iterator[bytes], outcome: Callable[[bytes], str]) -> None:
-    """Prints as JSON how often each outcome came, the slowest file, and how the memory grew.
+def survey(files: Iterator, outcome: Callable[[Any], str]) -> None:
+    """Prints as JSON how often each outcome came, the slowest file, and the growth of the memory.
 
     Args:
       outcome: is "ok" or a message of one line; whatever it raises ends the process.
     """
-    outcomes, slowest, before = collections.Counter(), 0.0, _peak()
+    outcomes, slowest, before = collections.Counter(), (0.0, 0), _peak()
     for number, file in enumerate(files):
         print(number, file=sys.stderr, flush=True)  # the last one is the one that crashed
         start = time.monotonic()
         outcomes[outcome(file)] += 1
-        slowest = max(slowest, time.monotonic() - start)
-    growth = _peak() - before
-    print(json.dumps({"outcomes": outcomes, "slowest": slowest, "megabytes": growth}))
+        slowest = max(slowest, (time.monotonic() - start, number))
+    growth, (seconds, number) = _peak() - before, slowest
+    found = {"outcomes": outcomes, "seconds": seconds, "slowest": number, "megabytes": growth}
+    print(json.dumps(found))
 
 
 def _peak() -> int:
