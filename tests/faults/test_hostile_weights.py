@@ -16,13 +16,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.forged_bundle import read_table, shape, varint, write_table
-from helpers.fuzz_weights import INDEX, write_all
+from helpers.fuzz_weights import INDEX, NETWORK, write_all
 
+from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import UserError
+from efficientnet_tf.weights.description import Description
 from efficientnet_tf.weights.formats.bundle_index import _uncompressed, read_index
 from efficientnet_tf.weights.formats.tf1_checkpoint import checkpoint_prefix
-from efficientnet_tf.weights.loading import load_weights
+from efficientnet_tf.weights.loading import load_weights, open_weights
 from efficientnet_tf.weights.naming import checkpoint_variables
+from efficientnet_tf.weights.opened import network_for
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +242,69 @@ def test_a_damaged_config_of_timm_is_named(network, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         load_weights(network[0], path)
+
+
+NETWORKS = [
+    {"name": 5},
+    {"blocks": []},
+    {"blocks": [[]]},
+    {"width_coefficient": 1e9},
+    {"width_coefficient": "wide"},
+    {"width_coefficient": float("nan")},
+    {"depth_coefficient": 1e9},
+    {"depth_coefficient": 10**12},
+    {"head_filters": 1e3},
+    {"head_filters": 10**9},
+    {"depth_divisor": 0},
+    {"min_rounding": None},
+    {"input_size": 10**9},
+    {"input_size": 0},
+    {"batch_norm_epsilon": -1.0},
+    {"mean_rgb": [1, 2]},
+    {"mean_rgb": ["1", "2", "3"]},
+    {"padding": 1},
+]
+BLOCKS = [
+    {"kernel_size": 10**5},
+    {"num_repeat": 10**9},
+    {"num_repeat": True},
+    {"strides": 0},
+    {"se_ratio": "x"},
+    {"id_skip": 1},
+    {"expand_ratio": 10**8},
+]
+
+
+@pytest.mark.parametrize("part, changes", [*((0, c) for c in NETWORKS), *((1, c) for c in BLOCKS)])
+def test_a_description_of_no_network_is_refused(part, changes):
+    described = json.loads(Description(NETWORK).to_json())
+    (described["network"], described["network"]["blocks"][0])[part].update(changes)
+    with pytest.raises(UserError, match="^here is damaged: not a model's fields$"):
+        Description.from_json(json.dumps(described), "here")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"step": "x"}, {"kind": 5}, {"loss": None}, {"label_names": [1]}, {"more": 1}]
+)
+def test_a_description_of_another_form_is_refused(changes):
+    described = {**json.loads(Description(NETWORK).to_json()), **changes}
+    with pytest.raises(UserError, match="^here is damaged"):
+        Description.from_json(json.dumps(described), "here")
+
+
+def test_every_variant_can_be_described():
+    for config in VARIANTS.values():
+        described = Description(config, label_names=("a",), step=3, kind="ema")
+        assert Description.from_json(described.to_json(), "here") == described
+
+
+def test_a_classifier_of_billions_is_not_built(network, h5):
+    path, _ = h5
+    with h5py.File(path, "a") as file:
+        del file["layers/dense/vars/1"]
+        file.create_dataset("layers/dense/vars/1", (2 << 30,), "f4", chunks=(1 << 20,))
+    with pytest.raises(UserError, match="announces 2147483648 classes, more than any data"):
+        network_for(open_weights(path), None, {})
 
 
 # Pickles
