@@ -5,6 +5,7 @@ weights needs that, and a foreign one could fetch what its reader may read and i
 """
 
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -16,10 +17,13 @@ _SMALL = 16  # numbers; the statistics of a normalization layer, which are read 
 _MAX_TEXT = 16 << 20  # bytes
 
 
-def outline(path: Path) -> tuple[dict[str, np.ndarray], bytes | None]:
+def outline(path: Path, file: BinaryIO | None = None) -> tuple[dict[str, np.ndarray], bytes | None]:
     """Arrays by path in their shapes and dtypes, and the text under `description.KEY`, if any.
 
     The arrays of up to 16 numbers are the file's. Larger ones are zero and take no memory.
+
+    Args:
+      file: what to read, where `path` is an archive that it lies in.
 
     Raises:
       UserError: not HDF5; text where an array should be; a dataset that lies in another file.
@@ -34,7 +38,7 @@ def outline(path: Path) -> tuple[dict[str, np.ndarray], bytes | None]:
         is_small = item.size <= _SMALL
         arrays[name] = item[()] if is_small else np.broadcast_to(item.dtype.type(0), item.shape)
 
-    _visit(path, keep)
+    _visit(path, keep, file)
     return arrays, text[0] if text else None
 
 
@@ -51,7 +55,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _visit(path: Path, keep) -> None:
+def _visit(path: Path, keep, file: BinaryIO | None = None) -> None:
     """Calls `keep` with the name of every dataset, and itself."""
 
     def look(name, item):
@@ -64,10 +68,10 @@ def _visit(path: Path, keep) -> None:
 
     links: list[str] = []
     try:
-        with h5py.File(path, "r") as file:
-            file.visititems_links(note_link)
+        with h5py.File(file or path, "r") as opened:
+            opened.visititems_links(note_link)
             if not links:
-                file.visititems(look)
+                opened.visititems(look)
     except UserError:
         raise
     except Exception as error:  # h5py has no class of its own, and damage many forms

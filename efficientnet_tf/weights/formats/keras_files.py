@@ -1,5 +1,6 @@
 """Keras' own files: `.keras`, `.weights.h5` and the older `.h5`, of our networks and of others."""
 
+import io
 import re
 import zipfile
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from efficientnet_tf.weights.size_limit import check_size
 # How Keras calls the stem, or head, of our networks in a `.weights.h5`.
 _OURS = re.compile(r"(?:.*/)?layers/conv_batch_norm/.*")
 _OUR_CLASSIFIER = re.compile(r"(?:.*/)?layers/dense/vars/1")
+_WEIGHTS = "model.weights.h5"  # in a `.keras` archive
+# Weights hardly compress; those of a new network, mostly zeros, do, but are small.
+_GROWTH, _MARGIN = 4, 256 << 20
 _MAX_DESCRIPTION_BYTES = 16 << 20  # the names of 21,843 classes are less than one megabyte
 
 
@@ -33,6 +37,7 @@ def open_keras(path: Path, safe_mode: bool = True) -> OpenedWeights:
       safe_mode: refuse a file that carries Python code, as Keras does by default.
     """
     try:
+        _check_sizes(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=safe_mode)
         description = _description_in_zip(path)
     except UserError:
@@ -60,6 +65,21 @@ def write_keras(model: keras.Model, path: Path, description: Description) -> Non
     model.save(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(KEY, description.to_json())
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuses an archive that unpacks to, or arrays that announce, much more than its own size.
+
+    Keras would take up the memory before it compares shapes.
+    """
+    limit = _GROWTH * path.stat().st_size + _MARGIN
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size <= limit and _WEIGHTS in archive.namelist():
+            arrays, _ = hdf5.outline(path, io.BytesIO(archive.read(_WEIGHTS)))
+            size = max(size, sum(value.nbytes for value in arrays.values()))
+    if size > limit:
+        raise UserError(f"{path} announces {size / 1e6:,.0f} MB, more than its weights can be")
 
 
 def _description_in_zip(path: Path) -> Description | None:
