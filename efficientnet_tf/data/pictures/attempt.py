@@ -13,6 +13,7 @@ from efficientnet_tf.data.pictures.headers import (
     is_animated_webp,
     is_jpeg,
     is_whole_jpeg,
+    may_take_long,
     num_pixels,
 )
 
@@ -55,11 +56,16 @@ def try_decode(
     def decode_jpeg():
         shape = tf.image.extract_jpeg_shape(image)
         count = num_pixels(shape)
-        small = (count <= MAX_PIXELS) & ~has_many_scans(image, count)
-        pixels = tf.cond(
-            small, lambda: decode_jpeg_box(image, shape, choose_box), lambda: BLACK_PIXEL
-        )
-        return small, pixels
+
+        def decode():
+            return tf.constant(True), decode_jpeg_box(image, shape, choose_box)
+
+        def decode_unless_hostile():
+            hostile = (count > MAX_PIXELS) | has_many_scans(image, count)
+            return tf.cond(hostile, lambda: (tf.constant(False), BLACK_PIXEL), decode)
+
+        # Most are small, and each `cond` costs a fiftieth of their decoding.
+        return tf.cond(may_take_long(image, count), decode_unless_hostile, decode)
 
     def decode_other():
         return attempt(lambda encoded: decode_and_crop(encoded, choose_box), image, BLACK_PIXEL)

@@ -134,9 +134,13 @@ def has_many_scans(encoded: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
         marker = bytes((0xFF, _SCAN))
         return tf.size(tf.strings.split(encoded, marker)) - 1 > _MAX_SCANS
 
-    size = tf.strings.length(encoded)
-    is_large = pixels * tf.cast(size, tf.int64) > _UNCOUNTED
-    return tf.cond(is_large, count, lambda: tf.constant(False))
+    return tf.cond(may_take_long(encoded, pixels), count, lambda: tf.constant(False))
+
+
+def may_take_long(encoded: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+    """Whether a JPEG could be too large to decode, or could have too many scans."""
+    work = pixels * tf.cast(tf.strings.length(encoded), tf.int64)
+    return (pixels > MAX_PIXELS) | (work > _UNCOUNTED)
 
 
 def _jpeg_pixels(encoded):
