@@ -14,3 +14,12 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--mutations",
+        type=int,
+        default=300,
+        help="how many damaged files each test in tests/faults/test_fuzz_*.py tries",
+    )

@@ -8,6 +8,7 @@ from efficientnet_tf.data.augment.layer import Augmentation
 from efficientnet_tf.data.augment.randaugment import RandAugment
 from efficientnet_tf.data.failures import explain
 from efficientnet_tf.data.pictures.census import take_census
+from efficientnet_tf.data.pictures.file_names import is_text, shown
 from efficientnet_tf.data.pictures.listing import list_pictures
 from efficientnet_tf.data.pictures.picture_file import read_picture
 from efficientnet_tf.data.pipeline import eval_dataset, train_dataset
@@ -38,9 +39,11 @@ __all__ = [
     "explain",
     "gallery",
     "images_of_step",
+    "is_text",
     "list_pictures",
     "open_source",
     "read_picture",
+    "shown",
     "take_census",
     "train_dataset",
 ]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.pictures.file_names import list_names
 from efficientnet_tf.data.records import Record, example, records
 from efficientnet_tf.data.sources import open_source
 from efficientnet_tf.data.sources.manifest import (
@@ -255,7 +256,7 @@ def _begin(folder: str, fresh: Manifest) -> Manifest:
     """The manifest of an earlier call that was interrupted, or `fresh`."""
     found = read_manifest(folder, UNFINISHED)
     if found is None:
-        if any(name.startswith(("train-", "validation-")) for name in tf.io.gfile.listdir(folder)):
+        if any(name.startswith(("train-", "validation-")) for name in list_names(folder)):
             raise UserError(f"{folder} has shards already; name a new folder")
         return fresh
     if (found.classes, found.made_from) != (fresh.classes, fresh.made_from):

@@ -148,11 +148,18 @@ def _said(flag_values: flags.FlagValues) -> dict[str, dict[str, Any]]:
         value = row.value(flag.value)
         if value is None:
             continue
+        if any(map(_is_surrogate, str(value))):
+            raise UserError(f"--{row.name}: a name in {ascii(value)} is not UTF-8; rename it")
         if row.check and (error := row.check(row.name, value)):
             raise error
         for section, field in row.fields:
             said[section][field] = value
     return said
+
+
+def _is_surrogate(character: str) -> bool:
+    """Whether Python put it in the place of a byte that is not UTF-8."""
+    return "\ud800" <= character <= "\udfff"
 
 
 def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]:

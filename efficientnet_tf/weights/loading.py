@@ -26,6 +26,7 @@ from efficientnet_tf.weights.formats.run_checkpoint import (
     open_run,
 )
 from efficientnet_tf.weights.formats.tf1_checkpoint import TF1Checkpoint, open_tf1
+from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.opened import OpenedWeights, check_settings, variant_called
 from efficientnet_tf.weights.published import download, table
 from efficientnet_tf.weights.recognition import recognise
@@ -84,6 +85,7 @@ def read_for(model: keras.Model, weights: OpenedWeights) -> Weights:
     """
     check_settings(model, weights)
     held = weights.read(model)
+    _check_kinds(model, held, weights.where)
     if KERNEL not in held:
         return held
     normalisation = {}
@@ -95,6 +97,19 @@ def read_for(model: keras.Model, weights: OpenedWeights) -> Weights:
     if what:
         _log.warning("%s: %s", weights.where, what)
     return adapted
+
+
+def _check_kinds(model: keras.Model, weights: Weights, where: str) -> None:
+    """Refuses arrays that are no weights: what goes on relies on their dtypes and dimensions.
+
+    Whole or complex numbers would be taken over without a word, and predict nonsense.
+    """
+    variables = checkpoint_variables(model)
+    for name, value in weights.items():
+        if name in variables and not tf.as_dtype(value.dtype).is_floating:
+            raise UserError(f"{where}: {name} holds {value.dtype}, not floating-point numbers")
+        if name in variables and value.ndim != len(variables[name].shape):
+            raise UserError(f"{where}: {name} has {value.ndim} dimensions, not those of weights")
 
 
 @contextlib.contextmanager
@@ -152,7 +167,7 @@ def _open_published(model_name: str, name: str, ema: bool) -> OpenedWeights:
     preset = table.resolve(model_name, name)
     return OpenedWeights(
         f"{preset.model_name} {preset.weights}",
-        lambda _: TF1Checkpoint(download.fetch(preset)).read_all(ema),
+        lambda model: TF1Checkpoint(download.fetch(preset)).read_all(ema, model),
         classes=preset.num_classes,
         needs=preset.overrides,
         model_name=preset.model_name,

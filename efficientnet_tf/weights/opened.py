@@ -13,6 +13,8 @@ from efficientnet_tf.weights.description import Description
 
 # Normalisations closer than this, on the scale 0..255, are the same one written differently.
 _TOLERANCE = 0.05
+# ImageNet-21k has 21,843. A damaged file may announce as many as would fill the memory.
+_MAX_CLASSES = 200_000
 # Chosen for each training anew. Every other field of a described network is its weights'.
 _OF_THE_TRAINING = {"dropout_rate", "survival_prob", "batch_norm_momentum"}
 
@@ -102,6 +104,8 @@ def network_for(
     name = model_name or weights.model_name or DEFAULT_MODEL
     if weights.is_described and name != weights.model_name:
         raise UserError(f"{weights.where} holds {weights.model_name}, not {name}")
+    if (weights.classes or 0) > _MAX_CLASSES:
+        raise UserError(f"{weights.where} announces {weights.classes} classes, more than any data")
     classes = {"num_classes": weights.classes} if weights.classes else {}
     return model_config(name, **{**weights.needs, **classes, **said})
 

@@ -243,6 +243,37 @@ def test_truncated_archive_is_an_error_and_the_next_call_downloads_again(server,
     assert TF1Checkpoint(fetch(server, tmp_path)).has_ema
 
 
+def test_an_archive_whose_checksum_is_wrong_is_not_kept(server, tmp_path):
+    """The checksum of gzip lies behind the end of the tar file."""
+    whole = bytearray(pack(server.archive, good_files()).read_bytes())
+    whole[-8] ^= 1
+    server.archive.write_bytes(whole)
+    with pytest.raises(UserError, match="truncated or damaged .*CRC"):
+        fetch(server, tmp_path)
+    assert files_below(tmp_path / "cache") == []
+    whole[-8] ^= 1
+    server.archive.write_bytes(whole)
+    assert TF1Checkpoint(fetch(server, tmp_path)).has_ema
+    assert len(server.requests) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", ["many", "-5", "1e9", "9" * 5000, "\xb2"])
+def test_a_length_that_is_none_is_an_error_in_one_line(server, tmp_path, length, monkeypatch):
+    pack(server.archive, good_files())
+    send = Handler.send_header
+
+    def send_header(self, name, value):
+        send(self, name, length if name == "Content-Length" else value)
+
+    monkeypatch.setattr(Handler, "send_header", send_header)
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
+    with pytest.raises(UserError, match="cannot download .*Content-Length is") as error:
+        fetch(server, tmp_path)
+    assert "\n" not in str(error.value) and len(server.requests) == 4
+    assert files_below(tmp_path / "cache") == []
+
+
 def test_missing_archive(server, tmp_path):
     with pytest.raises(UserError, match="ckpts/efficientnet-b0.tar.gz: 404"):
         fetch(server, tmp_path)

@@ -9,7 +9,11 @@ from efficientnet_tf.data.pictures.decode import decode_and_crop, decode_jpeg_bo
 from efficientnet_tf.data.pictures.headers import (
     MAX_PIXELS,
     announced_pixels,
+    has_many_scans,
+    is_animated_webp,
+    is_jpeg,
     is_whole_jpeg,
+    may_take_long,
     num_pixels,
 )
 
@@ -51,11 +55,17 @@ def try_decode(
 
     def decode_jpeg():
         shape = tf.image.extract_jpeg_shape(image)
-        small = num_pixels(shape) <= MAX_PIXELS
-        pixels = tf.cond(
-            small, lambda: decode_jpeg_box(image, shape, choose_box), lambda: BLACK_PIXEL
-        )
-        return small, pixels
+        count = num_pixels(shape)
+
+        def decode():
+            return tf.constant(True), decode_jpeg_box(image, shape, choose_box)
+
+        def decode_unless_hostile():
+            hostile = (count > MAX_PIXELS) | has_many_scans(image, count)
+            return tf.cond(hostile, lambda: (tf.constant(False), BLACK_PIXEL), decode)
+
+        # Most are small, and each `cond` costs a fiftieth of their decoding.
+        return tf.cond(may_take_long(image, count), decode_unless_hostile, decode)
 
     def decode_other():
         return attempt(lambda encoded: decode_and_crop(encoded, choose_box), image, BLACK_PIXEL)
@@ -75,6 +85,11 @@ def picture_problem(encoded: tf.Tensor) -> tf.Tensor:
                 readable & tf.equal(pixels, 0),
                 lambda: "is not a JPEG, PNG, GIF, BMP or WebP picture",
             ),
+            (
+                is_jpeg(encoded) & has_many_scans(encoded, pixels),
+                lambda: "is a JPEG of more scans than any coder writes",
+            ),
+            (is_animated_webp(encoded), lambda: "is an animated WebP; save one picture of it"),
         ],
         default=lambda: "is corrupt or cut short",
     )

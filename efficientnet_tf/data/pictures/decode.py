@@ -7,10 +7,12 @@ import tensorflow as tf
 from efficientnet_tf.data.pictures import preprocess
 from efficientnet_tf.data.pictures.headers import (
     MAX_PIXELS,
-    announced_pixels,
+    has_many_scans,
     is_jpeg,
     num_pixels,
     refuse_stump,
+    still,
+    still_pixels,
 )
 
 # The decoder that the published checkpoints were trained with; INTEGER_ACCURATE differs by up to 15
@@ -18,9 +20,10 @@ from efficientnet_tf.data.pictures.headers import (
 _DCT_METHOD = "INTEGER_FAST"
 
 
-def _refuse_large(pixels):
-    """Refuses a decompression bomb before memory is allocated for it."""
-    check = tf.debugging.Assert(pixels <= MAX_PIXELS, ["more than 89 megapixels", pixels])
+def _refuse_large(pixels, jpeg=b""):
+    """Refuses a decompression bomb, or a size that is not known, before memory is allocated."""
+    allowed = (pixels > 0) & (pixels <= MAX_PIXELS) & ~has_many_scans(jpeg, pixels)
+    check = tf.debugging.Assert(allowed, ["no picture, or too large to decode", pixels])
     with tf.control_dependencies([] if check is None else [check]):  # None when eager
         return tf.identity(pixels)
 
@@ -83,7 +86,7 @@ def decoded_size(encoded: tf.Tensor) -> tf.Tensor:
     def size_of_jpeg():
         whole = refuse_stump(encoded)
         shape = tf.image.extract_jpeg_shape(whole)
-        with tf.control_dependencies([_refuse_large(num_pixels(shape))]):
+        with tf.control_dependencies([_refuse_large(num_pixels(shape), whole)]):
             pixels = tf.io.decode_jpeg(whole, channels=3, ratio=8, dct_method=_DCT_METHOD)
         # TensorFlow would leave out a decoder that nobody takes anything from.
         return tf.where(tf.size(pixels) > 0, shape[:2], 0)
@@ -100,12 +103,13 @@ def whole_box(shape: tf.Tensor) -> tf.Tensor:
 
 def _decode_jpeg(encoded, choose_box):
     shape = tf.image.extract_jpeg_shape(encoded)
-    with tf.control_dependencies([_refuse_large(num_pixels(shape))]):
+    with tf.control_dependencies([_refuse_large(num_pixels(shape), encoded)]):
         return decode_jpeg_box(encoded, tf.identity(shape), choose_box)
 
 
 def _decode_then_crop(encoded, choose_box):
-    with tf.control_dependencies([_refuse_large(announced_pixels(encoded))]):
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    picture = still(encoded)
+    with tf.control_dependencies([_refuse_large(still_pixels(picture))]):
+        image = tf.io.decode_image(picture, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return preprocess.crop(image, choose_box(tf.shape(image)))

@@ -3,19 +3,30 @@
 import numpy as np
 import tensorflow as tf
 
+from efficientnet_tf.data.pictures.gif import only_first_frame
+
 # Pillow's limit for a decompression bomb, rounded.
 MAX_PIXELS = 89_000_000
 HEADER_BYTES = 32
+# Coders write up to 30 scans. Each may be a dozen bytes that take libjpeg once through all pixels,
+# 0.06 seconds for 80 megapixels, so a file of a megabyte could take ten minutes.
+_MAX_SCANS = 200
+# Pixels times bytes up to which scans are not counted (0.3 ms for 100 kB): decoding such a JPEG
+# cannot take more than two seconds.
+_UNCOUNTED = 2**35
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 # The second bytes of markers.
 _PROGRESSIVE, _SCAN, _END = 0xC2, 0xDA, 0xD9
+
+_GIF_START = b"GIF8"
+_WEBP_FLAGS, _WEBP_ANIMATION = 20, 0x02  # the place of a byte, and a bit in it
 
 # For each format: how the file begins (a dot is any byte); the places of the bytes of the width and
 # of the height, least significant first; the divisor of the height; the mask of both sides; what is
 # added to both; the format's name.
 _FORMATS = (
-    (b"\x89PNG", (19, 18, 17, 16), (23, 22, 21, 20), 1, 0xFFFFFFFF, 0, "PNG"),
-    (b"GIF8", (6, 7), (8, 9), 1, 0xFFFF, 0, "GIF"),
+    (b"\x89PNG\r\n\x1a\n....IHDR", (19, 18, 17, 16), (23, 22, 21, 20), 1, 0xFFFFFFFF, 0, "PNG"),
+    (_GIF_START, (6, 7), (8, 9), 1, 0xFFFF, 0, "GIF"),
     (b"BM", (18, 19, 20, 21), (22, 23, 24, 25), 1, 0xFFFFFFFF, 0, "BMP"),
     (b"RIFF....WEBPVP8 ", (26, 27), (28, 29), 1, 0x3FFF, 0, "WebP"),
     (b"RIFF....WEBPVP8L", (21, 22), (21, 22, 23, 24), 2**14, 0x3FFF, 1, "WebP"),
@@ -81,9 +92,30 @@ def announced_pixels(encoded: tf.Tensor) -> tf.Tensor:
       int64 scalar; 0 for a format that is none of these.
 
     Raises:
-      tf.errors.InvalidArgumentError: a JPEG without a readable header.
+      tf.errors.InvalidArgumentError: a JPEG without a readable header, a GIF without a frame.
     """
-    return tf.cond(is_jpeg(encoded), lambda: _jpeg_pixels(encoded), lambda: _other_pixels(encoded))
+    return tf.cond(
+        is_jpeg(encoded),
+        lambda: _jpeg_pixels(encoded),
+        lambda: still_pixels(still(encoded)),
+    )
+
+
+def still(encoded: tf.Tensor) -> tf.Tensor:
+    """A GIF's first frame, which has its own size in the header; another picture unchanged.
+
+    Raises:
+      tf.errors.InvalidArgumentError: a GIF without a frame.
+    """
+    is_gif = tf.equal(tf.strings.substr(encoded, 0, 4), _GIF_START)
+    return tf.cond(is_gif, lambda: only_first_frame(encoded), lambda: encoded)
+
+
+def is_animated_webp(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether a scalar string starts like a WebP of several pictures, which is not decoded."""
+    data = tf.io.decode_raw(encoded, tf.uint8, fixed_length=HEADER_BYTES)
+    is_extended = tf.reduce_all((data == _MAGIC[-1]) | _ANY[-1])
+    return is_extended & tf.not_equal(data[_WEBP_FLAGS] & _WEBP_ANIMATION, 0)
 
 
 def num_pixels(shape: tf.Tensor) -> tf.Tensor:
@@ -91,11 +123,32 @@ def num_pixels(shape: tf.Tensor) -> tf.Tensor:
     return tf.reduce_prod(tf.cast(shape[:2], tf.int64))
 
 
+def has_many_scans(encoded: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+    """Whether a JPEG, a scalar string, has more scans than a coder writes.
+
+    Args:
+      pixels: of the picture, int64.
+    """
+
+    def count():
+        marker = bytes((0xFF, _SCAN))
+        return tf.size(tf.strings.split(encoded, marker)) - 1 > _MAX_SCANS
+
+    return tf.cond(may_take_long(encoded, pixels), count, lambda: tf.constant(False))
+
+
+def may_take_long(encoded: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+    """Whether a JPEG could be too large to decode, or could have too many scans."""
+    work = pixels * tf.cast(tf.strings.length(encoded), tf.int64)
+    return (pixels > MAX_PIXELS) | (work > _UNCOUNTED)
+
+
 def _jpeg_pixels(encoded):
     return num_pixels(tf.image.extract_jpeg_shape(refuse_stump(encoded)))
 
 
-def _other_pixels(encoded):
+def still_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """`announced_pixels` of what `still` returned, not a JPEG."""
     data = tf.io.decode_raw(encoded, tf.uint8, fixed_length=HEADER_BYTES)
     matches = tf.reduce_all((data == _MAGIC) | _ANY, axis=1)
     sides = tf.reduce_sum(tf.cast(data, tf.int64) * _WEIGHTS, axis=2)

@@ -7,6 +7,7 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.data.pictures import preprocess
 from efficientnet_tf.data.pictures.attempt import picture_problem
 from efficientnet_tf.data.pictures.decode import decode_and_crop
+from efficientnet_tf.data.pictures.file_names import refusal, shown
 
 
 def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
@@ -23,6 +24,8 @@ def read_picture(path: str, size: int, resize_method: str) -> np.ndarray:
     Raises:
       UserError: no such file, or a picture that is broken or too large; names file and reason.
     """
+    if reason := refusal(path):
+        raise UserError(f"{shown(path)} {reason}")
     try:
         encoded = tf.io.read_file(path)
     except tf.errors.OpError as error:

@@ -16,6 +16,7 @@ import re
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
+from efficientnet_tf.data.pictures.file_names import list_names, refusal, shown
 from efficientnet_tf.data.pictures.listing import find_pictures
 from efficientnet_tf.data.sources.folder import EVAL_NAMES
 from efficientnet_tf.data.sources.labelled_files import Labelled, LabelledFiles, hold_out
@@ -32,7 +33,7 @@ class CSVSource(LabelledFiles):
         folder = config.data_dir
         if not folder or not tf.io.gfile.isdir(folder):
             raise UserError(f"--data_dir={folder} is not a folder with labels.csv and pictures")
-        files = set(tf.io.gfile.listdir(folder))
+        files = set(list_names(folder))
         evaluation = next((f"{name}.csv" for name in EVAL_NAMES if f"{name}.csv" in files), None)
         if "train.csv" in files or evaluation:
             train = _read(folder, "train.csv") if "train.csv" in files else {}
@@ -85,6 +86,9 @@ def _compare(folder: str, named: Labelled) -> None:
             f"{len(missing)} of {len(named)} pictures that --data_dir={folder} has labels of are "
             f"not there, {missing[0]} for one"
         )
+    for path in named:
+        if path not in there and (reason := refusal(path)):
+            raise UserError(f"{path} {reason}")
     if unnamed := sorted(there - set(named)):
         more = f" and {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
-        tf.print(f"left out, without a line of labels: {unnamed[0]}{more}")
+        tf.print(f"left out, without a line of labels: {shown(unnamed[0])}{more}")

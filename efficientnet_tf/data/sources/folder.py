@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.pictures.copies import find_copies
+from efficientnet_tf.data.pictures.file_names import is_text, list_names, shown
 from efficientnet_tf.data.pictures.listing import find_pictures, report_left_out
 from efficientnet_tf.data.sources.labelled_files import Labelled, LabelledFiles, hold_out
 
@@ -30,8 +31,10 @@ class FolderSource(LabelledFiles):
         if not config.data_dir or not tf.io.gfile.isdir(config.data_dir):
             raise UserError(f"--data_dir={config.data_dir} is not a folder of pictures")
         left_out: list[str] = []
-        splits = _find_splits(config, left_out)
-        report_left_out(left_out)
+        try:
+            splits = _find_splits(config, left_out)
+        finally:  # what was left out may be why a class is empty
+            report_left_out(left_out)
         super().__init__(config, *splits)
 
 
@@ -75,10 +78,15 @@ def _list_classes(folder: str, left_out: list[str]) -> dict[str, tuple[str, ...]
 
 
 def _folders(folder: str) -> list[str]:
-    """Sorted names of the folders in a folder; gfile ends some with a slash."""
-    names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
-    visible = [name for name in names if not name.startswith(".")]
-    return [name for name in visible if tf.io.gfile.isdir(os.path.join(folder, name))]
+    """Sorted names of the folders in a folder."""
+    names = []
+    for name in sorted(list_names(folder)):
+        path = os.path.join(folder, name)
+        if not is_text(name) and os.path.isdir(path):
+            raise UserError(f"{shown(path)}: the folder's name is not UTF-8; rename it")
+        if is_text(name) and not name.startswith(".") and tf.io.gfile.isdir(path):
+            names.append(name)
+    return names
 
 
 def _merge_copies(pictures: Labelled) -> Labelled:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import tensorflow as tf
-
 from efficientnet_tf.config import UserError
+from efficientnet_tf.data.pictures.file_names import list_names
 from efficientnet_tf.data.sources.framing import read_record, walk
 
 _SHARD_NAME = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})$")
@@ -24,7 +23,7 @@ def find_shards(data_dir: str, split: str) -> list[str]:
     Raises:
       UserError: some of the NNNNN are missing, or there are shards of two different totals.
     """
-    names = [name for name in tf.io.gfile.listdir(data_dir) if name.startswith(f"{split}-")]
+    names = [name for name in list_names(data_dir) if name.startswith(f"{split}-")]
     shards = {name: match for name in names if (match := _SHARD_NAME.match(name))}
     totals = sorted({int(match["total"]) for match in shards.values()})
     if len(totals) > 1:

@@ -31,13 +31,14 @@ def predict(config: RunConfig) -> None:
     if not tf.io.gfile.isdir(folder):
         raise UserError(f"--output_json={output}: {folder} is not a folder")
     paths = _pictures(config.arguments)
-    explanations = Explanations(config.explain, paths) if config.explain else None
+    readable = [path for path in paths if data.is_text(path)]
+    explanations = Explanations(config.explain, readable) if config.explain and readable else None
     weights = to_predict(config)
     network, config = resolve(config, weights)
     predictor = Predictor(network, weights, config.data.eval_batch_size, explanations)
     results, progress = [], Progress("predict", len(paths), unit="image")
     for result in predictor.predict(paths):
-        results.append(result)
+        results.append({**result, "file": data.shown(result["file"])})
         progress.update(len(results))
     progress.close()
     if predictor.brightest is not None and predictor.brightest <= 1:
@@ -58,7 +59,8 @@ def _pictures(arguments: Sequence[str]) -> list[str]:
     """The files that were named, and the pictures in the folders that were."""
     paths = []
     for argument in arguments:
-        paths += data.list_pictures(argument) if tf.io.gfile.isdir(argument) else [argument]
+        is_folder = data.is_text(argument) and tf.io.gfile.isdir(argument)
+        paths += data.list_pictures(argument) if is_folder else [argument]
     return paths
 
 

@@ -113,7 +113,7 @@ def by_class_count(values: Mapping[str, np.ndarray], roles: Roles) -> Weights:
             raise UserError(
                 f"the file has more layers of kind {kind} than the network's {len(order[kind])}"
             )
-        leaf = _CLASSES[kind][1][int(match[3])]
+        leaf = dict(enumerate(_CLASSES[kind][1])).get(int(match[3]), match[3])
         weights[roles.variable(*order[kind][number], leaf)] = value
     return weights
 
@@ -122,25 +122,35 @@ def classifier_width(values: Mapping[str, np.ndarray]) -> int | None:
     """How many classes a file of either kind has, None without a classifier."""
     for path, value in values.items():
         if _layer_and_leaf(path) == ("predictions", "bias") or path.endswith("layers/dense/vars/1"):
-            return value.shape[0]
+            return value.shape[0] if value.shape else None
     return None
 
 
-def normalization(values: Mapping[str, np.ndarray]) -> dict[str, tuple[float, ...]]:
+def normalization(
+    values: Mapping[str, np.ndarray], where: str = "the file"
+) -> dict[str, tuple[float, ...]]:
     """`mean_rgb` and `stddev_rgb`, on 0..255, that the network applied to its input.
 
     Empty where the file does not say (V2 keeps them outside of the weights).
+
+    Args:
+      where: what to call the file in the error.
+
+    Raises:
+      UserError: a mean without a variance.
     """
     statistics = {}
     for path, value in values.items():
         layer, leaf = _layer_and_leaf(path)
         if re.fullmatch(r"normalization(_\d+)?", layer):
             statistics[leaf] = np.ravel(value)
-        elif match := re.fullmatch(r"(?:.*/)?layers/normalization/vars/(\d)", path):
+        elif match := re.fullmatch(r"(?:.*/)?layers/normalization/vars/([012])", path):
             statistics[("mean", "variance", "count")[int(match[1])]] = np.ravel(value)
     if "mean" not in statistics or statistics["mean"].size != 3:
         return {}
-    mean, variance = statistics["mean"], statistics["variance"]
+    mean, variance = statistics["mean"], statistics.get("variance")
+    if np.shape(variance) != (3,):
+        raise UserError(f"{where}: its normalization layer is damaged")
     published = np.allclose(mean, _MEAN, atol=1e-3) and np.allclose(variance, _STDDEV, atol=1e-3)
     stddev = variance if published else np.sqrt(variance)
     return {

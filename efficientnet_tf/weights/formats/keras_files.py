@@ -1,7 +1,9 @@
 """Keras' own files: `.keras`, `.weights.h5` and the older `.h5`, of our networks and of others."""
 
+import io
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -11,13 +13,17 @@ import numpy as np
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.assignment import Weights, classifier_width, collect
 from efficientnet_tf.weights.description import KEY, Description
-from efficientnet_tf.weights.formats import keras_applications
+from efficientnet_tf.weights.formats import hdf5, keras_applications
 from efficientnet_tf.weights.naming import checkpoint_variables, layer_roles
 from efficientnet_tf.weights.opened import OpenedWeights, model_settings, variant_called
+from efficientnet_tf.weights.size_limit import check_size
 
 # How Keras calls the stem, or head, of our networks in a `.weights.h5`.
 _OURS = re.compile(r"(?:.*/)?layers/conv_batch_norm/.*")
 _OUR_CLASSIFIER = re.compile(r"(?:.*/)?layers/dense/vars/1")
+_WEIGHTS = "model.weights.h5"  # in a `.keras` archive
+# Weights hardly compress; those of a new network, mostly zeros, do, but are small.
+_GROWTH, _MARGIN = 4, 256 << 20
 _MAX_DESCRIPTION_BYTES = 16 << 20  # the names of 21,843 classes are less than one megabyte
 
 
@@ -31,6 +37,7 @@ def open_keras(path: Path, safe_mode: bool = True) -> OpenedWeights:
       safe_mode: refuse a file that carries Python code, as Keras does by default.
     """
     try:
+        _check_sizes(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=safe_mode)
         description = _description_in_zip(path)
     except UserError:
@@ -39,7 +46,7 @@ def open_keras(path: Path, safe_mode: bool = True) -> OpenedWeights:
         raise UserError(f"{path}: not a readable .keras file ({_first_line(error)})") from None
     if "stem/conv2d/kernel" not in checkpoint_variables(model):
         values = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
-        return _applications(path, values)
+        return _applications(path, values, lambda _: values)
 
     def read(_):
         return collect(model)
@@ -60,6 +67,21 @@ def write_keras(model: keras.Model, path: Path, description: Description) -> Non
         archive.writestr(KEY, description.to_json())
 
 
+def _check_sizes(path: Path) -> None:
+    """Refuses an archive that unpacks to, or arrays that announce, much more than its own size.
+
+    Keras would take up the memory before it compares shapes.
+    """
+    limit = _GROWTH * path.stat().st_size + _MARGIN
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size <= limit and _WEIGHTS in archive.namelist():
+            arrays, _ = hdf5.outline(path, io.BytesIO(archive.read(_WEIGHTS)))
+            size = max(size, sum(value.nbytes for value in arrays.values()))
+    if size > limit:
+        raise UserError(f"{path} announces {size / 1e6:,.0f} MB, more than its weights can be")
+
+
 def _description_in_zip(path: Path) -> Description | None:
     with zipfile.ZipFile(path) as archive:
         if KEY not in archive.namelist():
@@ -71,18 +93,19 @@ def _description_in_zip(path: Path) -> Description | None:
 
 def open_h5(path: Path) -> OpenedWeights:
     """A `.weights.h5` or `.h5` file of a network of ours or of `keras.applications`."""
-    try:
-        values = _datasets(path)
-    except OSError as error:
-        raise UserError(f"{path}: not a readable HDF5 file ({_first_line(error)})") from None
-    text = values.pop(KEY, None)
-    if not any(_OURS.fullmatch(name) for name in values):
-        return _applications(path, values)
-    widths = [v.shape[0] for name, v in values.items() if _OUR_CLASSIFIER.fullmatch(name)]
+    outline, text = hdf5.outline(path)
+
+    def values(model):
+        check_size(model, sum(value.nbytes for value in outline.values()), str(path))
+        return hdf5.read(path)
+
+    if not any(_OURS.fullmatch(name) for name in outline):
+        return _applications(path, outline, values)
+    widths = [v.size for name, v in outline.items() if _OUR_CLASSIFIER.fullmatch(name)]
     classes = widths[0] if widths else None
 
     def read(model):
-        return _by_attribute(values, model)
+        return _by_attribute(values(model), model)
 
     if text is None:
         return OpenedWeights(str(path), read, classes)
@@ -97,34 +120,25 @@ def write_h5(model: keras.Model, path: Path, description: Description) -> None:
         file[KEY] = description.to_json()
 
 
-def _datasets(path: Path) -> dict[str, np.ndarray]:
-    """Every array in a file by its path; links out of the file are not followed."""
-    values = {}
-
-    def keep(name, item):
-        if isinstance(item, h5py.Dataset) and not item.external:
-            values[name] = item[()]
-
-    with h5py.File(path, "r") as file:
-        file.visititems(keep)
-    return values
-
-
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
-def _applications(path: Path, values: dict[str, np.ndarray]) -> OpenedWeights:
+def _applications(
+    path: Path,
+    outline: dict[str, np.ndarray],
+    values: Callable[[keras.Model], dict[str, np.ndarray]],
+) -> OpenedWeights:
     read = keras_applications.by_class_count
-    if keras_applications.is_named(values):
+    if keras_applications.is_named(outline):
         read = keras_applications.by_layer_name
-    elif not any("layers/depthwise_conv2d/" in name for name in values):
+    elif not any("layers/depthwise_conv2d/" in name for name in outline):
         raise UserError(f"{path}: not the weights of an EfficientNet (no stem in it)")
     return OpenedWeights(
         str(path),
-        lambda model: read(values, layer_roles(checkpoint_variables(model))),
-        keras_applications.classifier_width(values),
-        keras_applications.normalization(values),
+        lambda model: read(values(model), layer_roles(checkpoint_variables(model))),
+        keras_applications.classifier_width(outline),
+        keras_applications.normalization(outline, str(path)),
     )
 
 
@@ -144,12 +158,12 @@ def _by_attribute(values: dict[str, np.ndarray], model: keras.Model) -> Weights:
     weights = {}
     for path, value in values.items():
         *_, tail = f"/{path}".rpartition("/layers/")
-        top, *attributes, _, index = tail.split("/")
-        owner = layers.get(top)
-        for attribute in attributes:
+        top, *attributes = tail.split("/")
+        owner, index = layers.get(top), attributes[-1] if attributes else ""
+        for attribute in attributes[:-2]:
             owner = getattr(owner, attribute, None)
         own: dict[str, keras.Variable] = {}
-        if owner is not None:
+        if isinstance(owner, keras.Layer):
             owner.save_own_variables(own)
         weights[names[id(own[index])] if index in own else tail] = value
     return weights

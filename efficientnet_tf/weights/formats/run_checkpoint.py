@@ -23,6 +23,7 @@ from efficientnet_tf.weights.description import (
 from efficientnet_tf.weights.formats.tensor_bundle import TensorBundle, bundle_files, folder_files
 from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.opened import OpenedWeights
+from efficientnet_tf.weights.size_limit import check_size
 
 NETWORK_FILE, LABELS_FILE, LOSS_FILE = "model_params.txt", "labels.json", "loss.txt"
 BEST_FILE = "archive/best.json"
@@ -165,7 +166,7 @@ class RunCheckpoint:
     def classes(self) -> int | None:
         """Width of the classifier, None without one."""
         bias = self.shapes.get(f"model/{_CLASSIFIER_PATHS[1]}")
-        return bias[0] if bias else None
+        return bias[0] if bias and len(bias) == 1 else None
 
     def kind(self, ema: bool = True) -> str:
         """Which weights there are to take: `"ema"`, or `"raw"` without an average or wish."""
@@ -189,6 +190,7 @@ class RunCheckpoint:
         def read(model: keras.Model) -> Weights:
             names = {v.path: name for name, v in checkpoint_variables(model).items()}
             names.update(zip(_CLASSIFIER_PATHS, CLASSIFIER, strict=True))  # a model may lack it
+            check_size(model, self._bundle.num_bytes(keys.values()), self.prefix)
             values = held or {path: self._bundle.read(key) for path, key in keys.items()}
             return {names.get(path, path): value for path, value in values.items()}
 

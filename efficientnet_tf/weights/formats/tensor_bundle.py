@@ -1,19 +1,26 @@
 """TensorFlow's checkpoint files, local or in a bucket: found by listing, damage in one line."""
 
+import os
+from collections.abc import Iterable
+
 import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.weights.formats.bundle_index import read_index
 
 
 def folder_files(folder: str) -> list[str]:
     """Names of what lies in `folder`, sorted; none where there is no such folder.
 
-    Listed and not globbed: a folder's name may hold `[`, `*` or `?`.
+    Listed and not globbed: a folder's name may hold `[`, `*` or `?`. A local one not by `gfile`,
+    which fails where a name is not UTF-8.
     """
     if not tf.io.gfile.isdir(folder):
         return []
-    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    if "://" in folder:
+        return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    return sorted(name.decode(errors="replace") for name in os.listdir(os.fsencode(folder)))
 
 
 def bundle_files(prefix: str) -> list[str]:
@@ -51,14 +58,20 @@ class TensorBundle:
         if not tf.io.gfile.exists(f"{prefix}.index"):
             raise UserError(f"{prefix}: no such checkpoint (expected {prefix}.index)")
         try:
+            self._announced = read_index(f"{prefix}.index")
             self._reader = tf.train.load_checkpoint(prefix)
-            shapes = self._reader.get_variable_to_shape_map()
         except Exception as error:  # TensorFlow has a class for each way of being damaged
             raise self._unreadable(error) from None
-        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
+        self.shapes = {name: entry.shape for name, entry in self._announced.items()}
+
+    def num_bytes(self, names: Iterable[str]) -> int:
+        """What reading these variables takes."""
+        return sum(self._announced[name].num_bytes for name in names)
 
     def read(self, name: str) -> np.ndarray:
         """The value of one variable."""
+        if not self._announced[name].is_numeric:
+            raise UserError(f"{self.prefix}: {name} holds no numbers")
         try:
             return self._reader.get_tensor(name)
         except Exception as error:

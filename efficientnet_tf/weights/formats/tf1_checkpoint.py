@@ -6,6 +6,8 @@ Evaluation weights are the twins `<name>/ExponentialMovingAverage`; exported che
 under the plain names instead.
 """
 
+import logging
+import os
 import re
 
 import keras
@@ -16,6 +18,9 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.assignment import CLASSIFIER, Weights, assign
 from efficientnet_tf.weights.formats.tensor_bundle import TensorBundle, folder_files
 from efficientnet_tf.weights.opened import OpenedWeights, variant_called
+from efficientnet_tf.weights.size_limit import check_size
+
+_log = logging.getLogger(__name__)
 
 EMA_SUFFIX = "/ExponentialMovingAverage"
 _SLOTS = re.compile(r"/(RMSProp(_1)?|Momentum|LARSOptimizer)$")
@@ -27,14 +32,13 @@ def checkpoint_prefix(path: str) -> str:
 
     All of them may be URLs that TensorFlow reads, such as `gs://`.
 
-    The `checkpoint` file of a directory is believed only where what it names exists: published
-    archives carry paths of the machine that wrote them.
+    Of what the `checkpoint` file of a directory names, only the last part counts, and only where
+    the directory has it: published archives carry paths of the machine that wrote them, and others
+    could carry a path to anywhere on this one.
     """
     if tf.io.gfile.isdir(path):
-        # Not latest_checkpoint, which globs.
-        state = tf.train.get_checkpoint_state(path)
-        if state and tf.io.gfile.exists(f"{state.model_checkpoint_path}.index"):
-            return state.model_checkpoint_path
+        if prefix := _newest_by_state(path):
+            return prefix
         found = [name for name in folder_files(path) if name.endswith(".index")]
         if len(found) != 1:
             what = "no checkpoint (*.index)" if not found else f"{len(found)} checkpoints; name one"
@@ -43,6 +47,23 @@ def checkpoint_prefix(path: str) -> str:
     prefix = path.removesuffix(".index")
     if not tf.io.gfile.exists(f"{prefix}.index"):
         raise UserError(f"{path}: no such checkpoint (expected {prefix}.index)")
+    return prefix
+
+
+def _newest_by_state(folder: str) -> str | None:
+    """The checkpoint in `folder` that its `checkpoint` file names, None if there is none."""
+    try:  # not latest_checkpoint, which globs
+        state = tf.train.get_checkpoint_state(folder)
+    except (ValueError, tf.errors.OpError):  # damaged; a single checkpoint is found without it
+        return None
+    if not state or not state.model_checkpoint_path:
+        return None
+    named = state.model_checkpoint_path
+    prefix = f"{folder.rstrip('/')}/{named.rpartition('/')[2]}"
+    if not tf.io.gfile.exists(f"{prefix}.index"):
+        return None
+    if os.path.abspath(named) != os.path.abspath(prefix):
+        _log.warning("%s: its file 'checkpoint' names %s; %s is taken", folder, named, prefix)
     return prefix
 
 
@@ -67,7 +88,7 @@ class TF1Checkpoint:
         self.scope = stems[0].removesuffix(_STEM)
         self._names = {_canonical(name, self.scope): name for name in shapes}
         self.shapes = {name: shapes[key] for name, key in self._names.items()}
-        biases = [shape for name, shape in self.shapes.items() if name.startswith(CLASSIFIER[1])]
+        biases = [s for name, s in self.shapes.items() if name.startswith(CLASSIFIER[1]) and s]
         self.classes = biases[0][0] if biases else None
         self.has_ema = f"{_STEM}{EMA_SUFFIX}" in self._names
         self.has_raw = _STEM in self._names
@@ -75,7 +96,7 @@ class TF1Checkpoint:
     @property
     def step(self) -> int:
         """The optimizer steps it was trained for, 0 where it does not say."""
-        return int(self.read("global_step")) if "global_step" in self else 0
+        return int(self.read("global_step")) if self.shapes.get("global_step") == () else 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
@@ -91,12 +112,19 @@ class TF1Checkpoint:
             return {n.removesuffix(suffix) for n in names if n.endswith(suffix)}
         return {n for n in names if not n.endswith(EMA_SUFFIX)}
 
-    def read_all(self, ema: bool = True) -> Weights:
-        """One set of the network's weights by name; see `load_tf1_checkpoint`."""
+    def read_all(self, ema: bool = True, model: keras.Model | None = None) -> Weights:
+        """One set of the network's weights by name; see `load_tf1_checkpoint`.
+
+        Args:
+          model: what they are for; if they are much larger, they are refused unread.
+        """
         if not ema and not self.has_raw:
             raise UserError(f"{self.prefix} holds moving averages only; load it with ema=True")
         suffix = EMA_SUFFIX if ema and self.has_ema else ""
-        return {name: self.read(name + suffix) for name in self.weight_names(suffix)}
+        keys = {name: self._names[name + suffix] for name in self.weight_names(suffix)}
+        if model:
+            check_size(model, self._bundle.num_bytes(keys.values()), self.prefix)
+        return {name: self._bundle.read(key) for name, key in keys.items()}
 
 
 def open_tf1(path: str, ema: bool = True) -> OpenedWeights:
@@ -104,7 +132,7 @@ def open_tf1(path: str, ema: bool = True) -> OpenedWeights:
     checkpoint = TF1Checkpoint(path)
     return OpenedWeights(
         checkpoint.prefix,
-        lambda _: checkpoint.read_all(ema),
+        lambda model: checkpoint.read_all(ema, model),
         classes=checkpoint.classes,
         model_name=variant_called(checkpoint.scope.strip("/")),
         step=checkpoint.step,
@@ -131,4 +159,4 @@ def load_tf1_checkpoint(model: keras.Model, path: str, ema: bool = True) -> None
         are listed and nothing is loaded.
     """
     checkpoint = TF1Checkpoint(path)
-    assign(model, checkpoint.read_all(ema), checkpoint.prefix)
+    assign(model, checkpoint.read_all(ema, model), checkpoint.prefix)

@@ -1,24 +1,29 @@
 """Files of PyTorch's networks: `.safetensors`, and `.pth` without running what is pickled in it."""
 
-import json
+import contextlib
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from efficientnet_tf.config import ModelConfig, UserError
-from efficientnet_tf.weights.description import KEY, Description
+from efficientnet_tf.weights.description import KEY, Description, parsed
 from efficientnet_tf.weights.formats.torch_state import from_torch, library_of
 from efficientnet_tf.weights.naming import checkpoint_variables
 from efficientnet_tf.weights.opened import OpenedWeights
+from efficientnet_tf.weights.size_limit import check_size
 
 _log = logging.getLogger(__name__)
+
+State = dict[str, np.ndarray]
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 # Where training scripts keep the weights inside of what they save; averages first.
 _AVERAGES, _RAW = ("state_dict_ema", "model_ema"), ("state_dict", "model")
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
+_MAX_CONFIG = 1 << 20  # bytes; timm's have a thousand
 _IMAGENET = {"mean_rgb": ModelConfig.mean_rgb, "stddev_rgb": ModelConfig.stddev_rgb}
 _CENTRED = {"mean_rgb": (127.5,) * 3, "stddev_rgb": (127.5,) * 3}
 
@@ -30,20 +35,21 @@ def open_torch(path: Path, ema: bool = True) -> OpenedWeights:
     beside it, as on model hubs, or else the file's name tells timm's `tf_*` networks from those
     with PyTorch's padding and epsilon.
     """
-    state, description = _read(path, ema), _description(path)
+    state, load, description = _opened(path, ema)
     library = library_of(state)
     if library is None:
         raise UserError(f"{path}: not an EfficientNet of timm or torchvision, by its names")
     biases = [state[n] for n in ("classifier.bias", "classifier.1.bias") if n in state]
 
     def read(model):
+        check_size(model, sum(value.nbytes for value in state.values()), str(path))
         shapes = {n: tuple(v.shape) for n, v in checkpoint_variables(model).items()}
-        return from_torch(state, shapes)
+        return from_torch(load(), shapes)
 
     classes = biases[0].shape[0] if biases else None
     if description:
         return OpenedWeights.described(str(path), read, classes, description)
-    needs = _timm_settings(path) if library == "timm" else _torchvision_settings(state)
+    needs = _timm_settings(path) if library == "timm" else _torchvision_settings(path, state)
     return OpenedWeights(str(path), read, classes, needs)
 
 
@@ -62,24 +68,39 @@ def write_safetensors(
     _safetensors().numpy.save_file(contiguous, path, metadata)
 
 
-def _description(path: Path) -> Description | None:
+def _opened(path: Path, ema: bool) -> tuple[State, Callable[[], State], Description | None]:
+    """The state dictionary in its shapes, the function that reads it, and its description."""
     if path.suffix != ".safetensors":
-        return None
-    with _safetensors().safe_open(path, framework="numpy") as file:
+        state = _unwrapped(_unpickled(path, ema))
+        return state, lambda: state, None
+    safetensors = _safetensors()
+    with _naming(path), safetensors.safe_open(path, framework="numpy") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        outline = {
+            name: np.broadcast_to(np.float32(0), part.get_shape()) for name, part in slices.items()
+        }
         text = (file.metadata() or {}).get(KEY)
-    return Description.from_json(text, f"{path}: {KEY}") if text else None
+
+    def load():
+        with _naming(path):
+            return _unwrapped(safetensors.numpy.load_file(path))
+
+    description = Description.from_json(text, f"{path}: {KEY}") if text else None
+    return _unwrapped(outline), load, description
 
 
-def _read(path: Path, ema: bool) -> dict[str, np.ndarray]:
-    if path.suffix == ".safetensors":
-        try:
-            state = _safetensors().numpy.load_file(path)
-        except UserError:
-            raise
-        except Exception as error:  # the package has error types of its own, in Rust
-            raise UserError(f"{path}: not a readable .safetensors file ({error})") from None
-    else:
-        state = _unpickled(path, ema)
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Inside, what the package in Rust raises, of types of its own, is a `UserError`."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).split("\n")[0][:200]
+        raise UserError(f"{path}: not a readable .safetensors file ({reason})") from None
+
+
+def _unwrapped(state: State) -> State:
+    """Without the names that training scripts put around a network."""
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in state):
             state = {name.removeprefix(wrapper): value for name, value in state.items()}
@@ -122,11 +143,7 @@ def _unpickled(path: Path, ema: bool) -> dict[str, np.ndarray]:
 
 def _timm_settings(path: Path) -> dict[str, object]:
     """Padding, epsilon and normalisation as far as the surroundings of a file tell them."""
-    description = path.with_name("config.json")
-    try:
-        config = json.loads(description.read_text()) if description.is_file() else {}
-    except ValueError as error:
-        raise UserError(f"{description}: not JSON ({error})") from None
+    config = _timm_config(path.with_name("config.json"))
     name = config.get("architecture", path.stem)
     if "efficientnet" not in name:
         _log.warning(
@@ -145,12 +162,38 @@ def _timm_settings(path: Path) -> dict[str, object]:
     return settings
 
 
-def _torchvision_settings(state: Mapping[str, np.ndarray]) -> dict[str, object]:
+def _timm_config(path: Path) -> dict:
+    """timm's `config.json`, as far as it is used; {} where there is none."""
+    if not path.is_file():
+        return {}
+    config = parsed(path.read_bytes(), str(path)) if path.stat().st_size < _MAX_CONFIG else None
+    if not isinstance(config, dict) or not isinstance(config.get("architecture", ""), str):
+        raise UserError(f"{path} is damaged: not a configuration of timm")
+    trained = config.get("pretrained_cfg", {})
+    if not isinstance(trained, dict):
+        raise UserError(f"{path} is damaged: its pretrained_cfg is no object")
+    for key in {"mean", "std"} & trained.keys():
+        if not _are_three_numbers(trained[key]) or (key == "std" and min(trained[key]) <= 0):
+            raise UserError(f"{path} is damaged: its {key} is not three numbers of colours")
+    return config
+
+
+def _are_three_numbers(values: object) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == 3
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )
+
+
+def _torchvision_settings(path: Path, state: Mapping[str, np.ndarray]) -> dict[str, object]:
     """What torchvision's code gives the variant whose widths these are.
 
     B5-B7 and V2 have TensorFlow's epsilon, B0-B4 PyTorch's; V2-L alone was trained on -1..1.
     """
-    stem, first = state["features.0.0.weight"], state["features.1.0.block.0.0.weight"]
+    stem, first = (state.get(f"features.{name}.weight") for name in ("0.0", "1.0.block.0.0"))
+    if np.ndim(stem) != 4 or np.ndim(first) != 4:
+        raise UserError(f"{path}: its first convolutions are not those of an EfficientNet")
     v2 = first.shape[1] > 1  # not depthwise
     head = max(v.shape[0] for n, v in state.items() if n.startswith("features.") and v.ndim == 4)
     epsilon = 1e-3 if v2 or head >= 2048 else 1e-5

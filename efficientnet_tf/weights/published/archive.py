@@ -83,8 +83,12 @@ def extract_checkpoint(archive: Path, folder: Path, max_bytes: int) -> None:
         complete = Path(scratch, "checkpoint")
         complete.mkdir()
         try:
-            with gzip.open(archive) as stream:
-                _write_members(_Capped(stream, max_bytes), complete)
+            with gzip.open(archive) as file:
+                stream = _Capped(file, max_bytes)
+                _write_members(stream, complete)
+                # The checksum stands behind what the end of a tar file leaves unread.
+                while stream.read(_CHUNK):
+                    pass
             _check_complete(complete)
         except UserError as error:
             raise UserError(f"{archive}: refused: {error}") from None

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import sys
 import tempfile
 import time
@@ -169,6 +170,8 @@ class _Transfer:
                 self.file.truncate()
             self.etag = response.headers.get("ETag")
             length = response.headers.get("Content-Length")
+            if length and not re.fullmatch("[0-9]{1,18}", length):
+                raise OSError(f"its Content-Length is {length[:40]!r}")
             total = self.file.tell() + int(length) if length else None
             self._copy(response, total)
 

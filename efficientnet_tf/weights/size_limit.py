@@ -1,0 +1,27 @@
+"""How much weights may announce, compared with the model they are for, before they are read."""
+
+import math
+
+import keras
+
+from efficientnet_tf.config import UserError
+
+# Raw weights, their averages, and two slots of an optimizer.
+_COPIES = 4
+# Beyond that, so that a file of a larger variant is still read and what does not fit is listed.
+_MARGIN = 1 << 30
+
+
+def check_size(model: keras.Model, num_bytes: int, where: str) -> None:
+    """Raises a `UserError` for weights that need much more memory than the model has.
+
+    Args:
+      num_bytes: what reading them would take.
+      where: what to call them in the error.
+    """
+    needed = sum(4 * math.prod(variable.shape) for variable in model.weights)
+    if num_bytes > _COPIES * needed + _MARGIN:
+        raise UserError(
+            f"{where} announces {num_bytes / 1e6:,.0f} MB, and {model.name} has "
+            f"{needed / 1e6:,.1f} MB: not its weights"
+        )
