@@ -1,5 +1,6 @@
 """A run's folder, `model_dir`: whose it is, and small files written so that they are never torn."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from efficientnet_tf.config import ModelConfig, UserError
+from efficientnet_tf.train.writing import writing
 from efficientnet_tf.weights.formats.run_checkpoint import (
     LABELS_FILE,
     LOSS_FILE,
@@ -45,14 +47,23 @@ class RunFolder:
             return file.read().decode(errors="replace")
 
     def write_text(self, name: str, text: str) -> None:
-        """Writes a small file in one go: to the disk under another name first, then renamed."""
-        tf.io.gfile.makedirs(self.path)
-        with tf.io.gfile.GFile(self.file(f"{name}.tmp"), "w") as file:
-            file.write(text)
-        if os.path.exists(self.file(f"{name}.tmp")):  # no bucket
-            with open(self.file(f"{name}.tmp"), "rb") as file:
-                os.fsync(file.fileno())
-        tf.io.gfile.rename(self.file(f"{name}.tmp"), self.file(name), overwrite=True)
+        """Writes a small file in one go: to the disk under another name first, then renamed.
+
+        Raises:
+          UserError: it cannot be written; what was there before is as it was.
+        """
+        with self.writing(name):
+            tf.io.gfile.makedirs(self.path)
+            with tf.io.gfile.GFile(self.file(f"{name}.tmp"), "w") as file:
+                file.write(text)
+            if os.path.exists(self.file(f"{name}.tmp")):  # no bucket
+                with open(self.file(f"{name}.tmp"), "rb") as file:
+                    os.fsync(file.fileno())
+            tf.io.gfile.rename(self.file(f"{name}.tmp"), self.file(name), overwrite=True)
+
+    def writing(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """A context that turns errors of writing a file of the folder into one line."""
+        return writing(self.file(name), "see to room and permission, or use another --model_dir")
 
     def check(self, network: ModelConfig, loss: str) -> None:
         """Refuses a folder that holds another network's run, or could not be read again.

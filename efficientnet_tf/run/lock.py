@@ -1,5 +1,6 @@
 """One run at a time in a folder: `lock.json` there names the process that trains."""
 
+import contextlib
 import json
 import os
 import socket
@@ -40,7 +41,7 @@ class RunLock:
     def __init__(self, folder: RunFolder):
         self._folder = folder
         self._owner = _this_process()
-        self._beat = 0
+        self._beat, self._made_folder = 0, False
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, daemon=True)
 
@@ -60,6 +61,9 @@ class RunLock:
         self._thread.join()
         if self._is_mine(self._read()):
             tf.io.gfile.remove(self._folder.file(_FILE))
+        if self._made_folder:
+            with contextlib.suppress(OSError):  # not empty: there is a run in it now
+                os.rmdir(self._folder.path)
 
     def check(self) -> None:
         """Raises a `UserError` if another run has taken the folder over."""
@@ -75,12 +79,19 @@ class RunLock:
             return False
         if "://" in self._folder.path:
             return self._write_and_settle()
-        os.makedirs(self._folder.path, exist_ok=True)
-        try:
-            with open(self._folder.file(_FILE), "x") as file:
-                file.write(self._text())
-        except FileExistsError:
-            return False
+        path = self._folder.file(_FILE)
+        with self._folder.writing(_FILE):
+            self._made_folder = not os.path.isdir(self._folder.path)
+            os.makedirs(self._folder.path, exist_ok=True)
+            try:
+                with open(path, "x") as file:
+                    file.write(self._text())
+            except FileExistsError:
+                return False
+            except OSError:  # nobody's lock: there is no room for a name in it
+                with contextlib.suppress(OSError):
+                    os.remove(path)
+                raise
         return True
 
     def _take_over(self) -> None:
@@ -122,7 +133,7 @@ class RunLock:
                 found = self._read()
                 if found is None or self._is_mine(found):
                     self._folder.write_text(_FILE, self._text())
-            except (OSError, tf.errors.OpError):
+            except (UserError, OSError, tf.errors.OpError):
                 pass  # a full disk or a lost connection; who watches will wait, then `check` tells
 
     def _read(self) -> dict | None:

@@ -52,7 +52,7 @@ def append_result(folder: RunFolder, result: dict) -> None:
     tf.io.gfile.makedirs(folder.path)
     before = folder.read_text(_RESULTS)
     end_of_torn_line = "\n" if before and not before.endswith("\n") else ""
-    with tf.io.gfile.GFile(folder.file(_RESULTS), "a") as file:
+    with folder.writing(_RESULTS), tf.io.gfile.GFile(folder.file(_RESULTS), "a") as file:
         file.write(f"{end_of_torn_line}{json.dumps(_in_json(result))}\n")
 
 
@@ -83,11 +83,12 @@ def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
     best = _best(folder)
     if best and score(best) >= score(result):
         return False
-    tf.io.gfile.makedirs(folder.file("archive"))
     name = prefix.rsplit("/", 1)[-1]
-    for path in bundle_files(prefix):
-        target = folder.file(f"archive/{path.rsplit('/', 1)[-1]}")
-        tf.io.gfile.copy(path, target, overwrite=True)
+    with folder.writing("archive"):
+        tf.io.gfile.makedirs(folder.file("archive"))
+        for path in bundle_files(prefix):
+            target = folder.file(f"archive/{path.rsplit('/', 1)[-1]}")
+            tf.io.gfile.copy(path, target, overwrite=True)
     folder.write_text(BEST_FILE, json.dumps({**result, "checkpoint": name}) + "\n")
     folder.write_text("archive/checkpoint", f'model_checkpoint_path: "{name}"\n')
     if best and best["checkpoint"] != name:

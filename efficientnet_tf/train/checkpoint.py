@@ -5,6 +5,7 @@ import tensorflow as tf
 from efficientnet_tf.config import UserError
 from efficientnet_tf.train.agreement import chief_value, fail_together
 from efficientnet_tf.train.finite import first_not_finite
+from efficientnet_tf.train.writing import writing
 from efficientnet_tf.weights.assignment import listing
 from efficientnet_tf.weights.formats.run_checkpoint import (
     RunCheckpoint,
@@ -39,14 +40,24 @@ class CheckpointSaver:
         )
 
     def save(self, step: int) -> str:
-        """Writes the checkpoint of `step` and returns its prefix."""
+        """Writes the checkpoint of `step` and returns its prefix.
+
+        Raises:
+          UserError: it cannot be written; the one before is as it was.
+        """
         self._check()
-        prefix = self._manager.save(checkpoint_number=step)
+        with writing(f"the checkpoint of step {step} in {self.directory}", self._intact()):
+            prefix = self._manager.save(checkpoint_number=step)
         # The manager only deletes checkpoints that the `checkpoint` file lists.
         for old in list_checkpoints(self.directory)[self._max_to_keep :]:
             for path in bundle_files(old):
                 tf.io.gfile.remove(path)
         return prefix
+
+    def _intact(self):
+        before = list_checkpoints(self.directory)
+        newest = f"that of step {checkpoint_step(before[0])} is intact; " if before else ""
+        return f"{newest}see to room and permission, and start again"
 
     def restore_latest(self) -> int:
         """Loads the newest readable checkpoint; its step, or 0 where there is none.

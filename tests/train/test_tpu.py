@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.command import TINY, call, last_result
+from helpers.command import TINY, last_result, main
 from helpers.fake_tpu import tpu_of
 from helpers.toy import tiny_run
 from tensorflow.python.framework import kernels
@@ -167,7 +167,7 @@ def test_a_run_on_one_core_is_that_of_the_cpu(tmp_path):
         result = on_a_tpu(*flags, tpu, f"--train_steps={steps}")
         assert result.returncode == 0, result.stderr
         assert last_result(result)["step"] == steps
-    assert call(*flags, cpu, "--train_steps=4").returncode == 0
+    assert main(*flags, cpu, "--train_steps=4").returncode == 0
     expected, found = (
         [json.loads(line) for line in (tmp_path / name / "eval.jsonl").read_text().splitlines()]
         for name in ("cpu", "tpu")

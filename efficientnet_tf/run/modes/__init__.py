@@ -30,5 +30,10 @@ def execute(config: RunConfig) -> None:
     mode = importlib.import_module(f"{__name__}.{file}")
     try:
         getattr(mode, function)(config)
-    except (tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as error:
+    except (
+        tf.errors.FailedPreconditionError,
+        tf.errors.PermissionDeniedError,
+        tf.errors.ResourceExhaustedError,
+        tf.errors.UnavailableError,
+    ) as error:
         raise UserError(error.message.splitlines()[0]) from None
