@@ -23,3 +23,9 @@ def pytest_addoption(parser):
         default=300,
         help="how many damaged files each test in tests/faults/test_fuzz_*.py tries",
     )
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=1,
+        help="how often each test in tests/faults/test_kills.py kills its run",
+    )
