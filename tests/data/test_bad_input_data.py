@@ -182,6 +182,11 @@ def test_a_picture_broken_between_its_ends_is_searched_and_named(tmp_path, split
 
 @pytest.mark.slow
 @pytest.mark.parametrize("label", [0, 6])
+@pytest.mark.fault(
+    "Records",
+    "a label out of range, beyond 32 bits too",
+    "record and range are named",
+)
 def test_a_label_out_of_range_names_record_and_range(tmp_path, label):
     path = one_bad(tmp_path, "train", record(jpeg(3), label))
     with pytest.raises(UserError, match=f"{path} record 2 has label {label}, outside 1..5"):
@@ -245,6 +250,11 @@ def test_a_second_look_reports_nothing_and_sees_the_same(tmp_path, capfd):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Records",
+    "nothing but bad examples",
+    "an error, no hang",
+)
 def test_nothing_but_bad_examples_is_an_error_and_no_hang(tmp_path):
     write_shards(tmp_path, "train", [[record(b"", 1)] * 9])
     with pytest.raises(UserError, match="is empty"):

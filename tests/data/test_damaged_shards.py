@@ -51,6 +51,11 @@ def test_a_flipped_bit_costs_one_record_and_is_located(tmp_path, inside):
     assert count_records([healthy, path]) == {healthy: 3, path: 6}
 
 
+@pytest.mark.fault(
+    "Records",
+    "flipped bits in a shard",
+    "named, or skipped and counted with --max_bad_examples",
+)
 def test_flipped_bits_are_named_or_skipped(tmp_path):
     (path,) = write_imagenet(tmp_path, "validation", [6])
     starts = record_starts(path)
@@ -62,6 +67,11 @@ def test_flipped_bits_are_named_or_skipped(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [300, 6], ids=["in its content", "in its header"])
+@pytest.mark.fault(
+    "Records",
+    "a shard cut inside a record",
+    "named, or costs one record",
+)
 def test_a_shard_cut_inside_a_record_is_named_or_costs_one_record(tmp_path, kept):
     (path,) = write_imagenet(tmp_path, "validation", [6])
     cut(path, record_starts(path)[5] + kept)
@@ -71,6 +81,11 @@ def test_a_shard_cut_inside_a_record_is_named_or_costs_one_record(tmp_path, kept
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.fault(
+    "Records",
+    "a shard cut between two records",
+    "shows in the count",
+)
 def test_a_shard_cut_between_records_shows_in_the_count(tmp_path, split):
     _, path = write_imagenet(tmp_path, split, [5, 5])
     cut(path, record_starts(path)[3])
@@ -80,6 +95,11 @@ def test_a_shard_cut_between_records_shows_in_the_count(tmp_path, split):
     assert f"the shortest is {path} with 3" in str(error.value)
 
 
+@pytest.mark.fault(
+    "Records",
+    "a file that is no TFRecord",
+    "named",
+)
 def test_a_shard_that_is_not_a_tfrecord_is_named(tmp_path):
     path = tmp_path / "validation-00000-of-00001"
     path.write_bytes(b"<html>404 Not Found</html>" * 40)
@@ -87,6 +107,11 @@ def test_a_shard_that_is_not_a_tfrecord_is_named(tmp_path):
         eval_labels(config_for(tmp_path))
 
 
+@pytest.mark.fault(
+    "Records",
+    "a shard that disappears",
+    "named",
+)
 def test_a_shard_that_disappears_is_named(tmp_path):
     paths = write_imagenet(tmp_path, "validation", [5, 5])
     source = data.open_source(config_for(tmp_path))

@@ -56,6 +56,11 @@ def test_another_time_of_modification_is_another_shard(tmp_path, shards, counted
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.fault(
+    "Records",
+    "an empty shard",
+    "told at each start",
+)
 def test_shards_of_no_length_are_told_each_time(tmp_path, counted, capfd, split):
     paths = write_imagenet(tmp_path, split, [3, 3, 3])
     for path in paths[1:]:
@@ -70,6 +75,11 @@ def test_shards_of_no_length_are_told_each_time(tmp_path, counted, capfd, split)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"train-00000-of-00003": [1, 2]}', "\0"])
+@pytest.mark.fault(
+    "Records",
+    "the kept counts are damaged",
+    "counted anew",
+)
 def test_a_damaged_file_of_counts_is_counted_anew(tmp_path, shards, counted, content):
     (tmp_path / COUNTS).write_text(content)
     assert open_at(tmp_path).num_train_images == 8 and counted == [shards]
@@ -87,6 +97,11 @@ def test_a_folder_that_cannot_be_written_to_is_counted_once_all_the_same(
     assert counted == [shards] and not (tmp_path / COUNTS).exists()
 
 
+@pytest.mark.fault(
+    "Records",
+    "counts by flags that are not those of the shards",
+    "one line with the shortest shard",
+)
 def test_said_counts_are_taken_unread_and_compared_with_known_ones(tmp_path, shards, counted):
     said = {"num_train_images": 9}
     source = open_at(tmp_path, **said)
@@ -123,6 +138,11 @@ def test_a_shard_that_cannot_be_read_is_one_line(tmp_path, shards, counted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("host_count", [1, 2])
+@pytest.mark.fault(
+    "Records",
+    "a record whose header is cut off",
+    "an error, not one image fewer",
+)
 def test_an_evaluation_misses_no_record_whose_header_is_cut_off(tmp_path, host_count):
     """TensorFlow's reader takes such a record for the end of the file."""
     paths = write_imagenet(tmp_path, "validation", [2, 3])

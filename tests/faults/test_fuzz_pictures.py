@@ -5,6 +5,11 @@ from helpers import fuzz
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Pictures",
+    "pictures damaged at random (300; `--mutations=10000`)",
+    "decoded or refused in one line, in bounded time and memory",
+)
 def test_damaged_pictures_are_decoded_or_refused(request):
     count = request.config.getoption("mutations")
     found = fuzz.run("fuzz_pictures", count, 0, timeout=120 + count)

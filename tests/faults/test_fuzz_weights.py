@@ -5,6 +5,11 @@ from helpers import fuzz
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Weights",
+    "weights damaged at random (300; `--mutations=2000`)",
+    "loaded or refused in one line, in bounded time and memory",
+)
 def test_damaged_weights_are_loaded_or_refused(request):
     count = request.config.getoption("mutations")
     found = fuzz.run("fuzz_weights", count, 0, timeout=120 + count)

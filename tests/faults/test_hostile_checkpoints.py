@@ -24,6 +24,11 @@ def tf1(network, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["{0}/secret/model.ckpt", "../secret/model.ckpt"])
+@pytest.mark.fault(
+    "Weights",
+    "a `checkpoint` file that leads out of its folder",
+    "its last part counts, said",
+)
 def test_a_state_file_does_not_lead_out_of_its_folder(tf1, tmp_path, caplog, name):
     shutil.copytree(tf1, tmp_path / "secret")
     name = name.format(tmp_path)
@@ -83,6 +88,11 @@ INDICES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", INDICES)
+@pytest.mark.fault(
+    "Weights",
+    "a forged index: negative, huge or overlapping shapes",
+    "refused before anything is allocated",
+)
 def test_a_forged_index_is_refused(network, tf1, fault):
     """TensorFlow itself ends the process at the first of these."""
     entries = read_table((tf1 / INDEX).read_bytes())

@@ -41,6 +41,11 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("part, changes", [*((0, c) for c in NETWORKS), *((1, c) for c in BLOCKS)])
+@pytest.mark.fault(
+    "Weights",
+    "a description of no network, or one of 1e29 parameters",
+    "refused before it is built",
+)
 def test_a_description_of_no_network_is_refused(part, changes):
     described = json.loads(Description(NETWORK).to_json())
     (described["network"], described["network"]["blocks"][0])[part].update(changes)

@@ -108,6 +108,11 @@ H5 = {
 
 
 @pytest.mark.parametrize("change", H5)
+@pytest.mark.fault(
+    "Weights",
+    "an .h5 of text, virtual, linked or external datasets, other types",
+    "refused",
+)
 def test_hdf5(network, h5, change):
     path, name = h5
     with h5py.File(path, "a") as file:
@@ -115,6 +120,11 @@ def test_hdf5(network, h5, change):
     assert line(network[0], path).endswith(H5[change])
 
 
+@pytest.mark.fault(
+    "Weights",
+    "a sparse .h5 of 16 GB",
+    "refused unread",
+)
 def test_a_sparse_hdf5_file_is_refused_unread(network, h5):
     path, name = h5
     with h5py.File(path, "a") as file:
@@ -136,6 +146,11 @@ def test_a_classifier_of_billions_is_not_built(network, h5):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Weights",
+    "a .keras archive that announces more than it holds",
+    "refused",
+)
 def test_a_keras_file_announces_no_more_than_it_holds(network, tmp_path):
     model, folder = network
     path, weights = tmp_path / "a.keras", tmp_path / "model.weights.h5"

@@ -50,6 +50,11 @@ def gif(width, height, screen=(1, 1)):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Pictures",
+    "a GIF whose frames are larger than its screen",
+    "refused above 89 megapixels, before decoding",
+)
 def test_the_size_of_a_gif_is_its_frames_and_not_its_screens(tmp_path):
     hostile, before = gif(12000, 12000), peak_megabytes()
     assert len(hostile) < 110_000
@@ -59,6 +64,11 @@ def test_the_size_of_a_gif_is_its_frames_and_not_its_screens(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Pictures",
+    "a GIF of many frames",
+    "one is decoded",
+)
 def test_of_many_frames_one_is_unpacked():
     encoded = gif(3000, 3000)
     start = encoded.index(b"," + bytes(4) + struct.pack("<HH", 3000, 3000))
@@ -81,6 +91,11 @@ def test_the_first_frame_is_pillows(options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("blocks", [b"!\xfe\0" * 10**6, b"!\xfe\x01a\0" * 10**6])
+@pytest.mark.fault(
+    "Pictures",
+    "a GIF of a million tiny blocks",
+    "takes no longer than others",
+)
 def test_a_gif_of_a_million_tiny_blocks_takes_no_longer_than_others(blocks):
     with pytest.raises(tf.errors.InvalidArgumentError):
         only_first_frame(HEADER_OF_A_DOT + blocks + DOT + b"\x01\x01\0;")
@@ -99,6 +114,11 @@ def chunk(kind, content):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Pictures",
+    "a PNG whose header comes second",
+    "refused",
+)
 def test_a_png_whose_header_comes_second_is_refused(tmp_path):
     header = struct.pack(">IIBBBBB", 10000, 10000, 8, 0, 0, 0, 0)
     rest = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10001 * 10000), 9))
@@ -122,6 +142,11 @@ def sized(header, width, height):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.fault(
+    "Pictures",
+    "a JPEG of two sizes",
+    "one size counts, or it is refused",
+)
 def test_a_jpeg_has_one_size(progressive, tmp_path):
     path = tmp_path / "a.jpg"
     before, header, after = jpeg_parts(progressive=progressive)
@@ -138,6 +163,11 @@ def test_a_jpeg_has_one_size(progressive, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Pictures",
+    "a JPEG of thousands of scans",
+    "refused",
+)
 def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path):
     encoded = encode(Image.new("L", (4000, 4000), 100), "JPEG", progressive=True)
     last_scan = encoded[encoded.rindex(b"\xff\xda") : -2]
@@ -146,6 +176,11 @@ def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path):
     assert line(tmp_path / "a.jpg", bomb) == "is a JPEG of more scans than any coder writes"
 
 
+@pytest.mark.fault(
+    "Pictures",
+    "an animated WebP named .jpg",
+    "one line that says so",
+)
 def test_an_animated_webp_is_called_one_whatever_its_name(tmp_path):
     animated = encode(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:])
     assert line(tmp_path / "a.jpg", animated) == "is an animated WebP; save one picture of it"
@@ -154,6 +189,11 @@ def test_an_animated_webp_is_called_one_whatever_its_name(tmp_path):
     np.testing.assert_array_equal(decode(still), Image.open(io.BytesIO(still)).convert("RGB"))
 
 
+@pytest.mark.fault(
+    "Pictures",
+    "a sparse file of more than 1 GB given to --mode=predict",
+    "refused unread",
+)
 def test_a_sparse_file_is_not_read(tmp_path):
     with open(tmp_path / "a.jpg", "wb") as file:
         file.truncate(16 << 30)
@@ -178,6 +218,11 @@ def odd_folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.fault(
+    "Pictures",
+    "a pipe, socket or device, or a name that is not UTF-8, in a folder",
+    "left out, said",
+)
 def test_what_cannot_be_opened_is_left_out_of_a_folder(odd_folder, capfd):
     source = data.open_source(DataConfig(dataset="folder", data_dir=str(odd_folder)))
     assert source.num_train_images == 4
@@ -194,6 +239,11 @@ def test_a_class_whose_name_is_not_utf_8_is_refused(odd_folder):
 
 
 @pytest.mark.parametrize("name", ["pipe.png", "pipe"])
+@pytest.mark.fault(
+    "Pictures",
+    "a CSV file that names a pipe",
+    "one line",
+)
 def test_a_csv_file_that_names_a_pipe_is_refused(odd_folder, name):
     folder = odd_folder / "train" / "bee"
     (folder / "labels.csv").write_text(f"file,labels\n0.png,a\n1.png,b\n{name},a\n")
@@ -202,6 +252,11 @@ def test_a_csv_file_that_names_a_pipe_is_refused(odd_folder, name):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Pictures",
+    "the same given to --mode=predict",
+    "its own error; the others are done",
+)
 def test_predict_goes_past_what_cannot_be_opened(odd_folder, tmp_path):
     run, output = tmp_path / "run", tmp_path / "out.json"
     result = call(*TINY, f"--model_dir={run}", "--train_steps=2", "--mode=train")

@@ -54,6 +54,11 @@ SAFETENSORS = {
 
 
 @pytest.mark.parametrize("fault", SAFETENSORS)
+@pytest.mark.fault(
+    "Weights",
+    "damaged safetensors headers",
+    "refused",
+)
 def test_safetensors(network, tmp_path, fault):
     model, folder = network
     path = tmp_path / "a.safetensors"
@@ -77,6 +82,11 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("text", CONFIGS)
+@pytest.mark.fault(
+    "Weights",
+    "a damaged config.json of timm",
+    "named",
+)
 def test_a_damaged_config_of_timm_is_named(network, tmp_path, text):
     path = tmp_path / "efficientnet_b0.safetensors"
 
@@ -100,6 +110,11 @@ class Canary:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".safetensors", ".keras", ".h5"])
+@pytest.mark.fault(
+    "Weights",
+    "a pickle that would run a program",
+    "does not run",
+)
 def test_a_pickle_does_not_run(network, tmp_path, suffix):
     canary, path = tmp_path / "canary", tmp_path / f"a{suffix}"
     path.write_bytes(pickle.dumps({"conv_stem.weight": Canary(canary)}))

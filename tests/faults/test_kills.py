@@ -171,6 +171,11 @@ def assert_equal_runs(one, other):
 
 
 @pytest.mark.parametrize("make_commands", [one_device, two_replicas, two_workers])
+@pytest.mark.fault(
+    "Killed and stopped",
+    "SIGKILL at any moment, in saving and evaluating too; one device, two replicas, two workers",
+    "the next start goes on; state, losses, evaluations end as those of a whole run, to the bit",
+)
 def test_a_killed_run_ends_as_one_that_was_not(make_commands, tmp_path, request):
     kills = request.config.getoption("kills")
     whole, broken = tmp_path / "whole", tmp_path / "broken"

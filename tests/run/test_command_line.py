@@ -105,6 +105,11 @@ def test_folder_of_another_model_is_left_alone(run):
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.fault(
+    "Killed and stopped",
+    "a machine that is taken away (SIGTERM)",
+    "status 42, saved; the next start goes on",
+)
 def test_termination_saves_and_the_run_goes_on(tmp_path):
     arguments = [*TINY, f"--model_dir={tmp_path}", "--mode=train", "--steps_per_eval=100000"]
     process = subprocess.Popen(

@@ -65,6 +65,11 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("flag", CHANGES)
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "a run goes on with another rate, batch, data, augmentation, seed … (28 settings)",
+    "refused with old and new value; nothing is written",
+)
 def test_a_changed_setting_is_refused_and_nothing_is_written(run, flag):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     result = go_on(run, *flag.split())
@@ -74,11 +79,21 @@ def test_a_changed_setting_is_refused_and_nothing_is_written(run, flag):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "… with another --init_checkpoint",
+    "refused",
+)
 def test_weights_to_start_from_are_not_for_a_run_that_goes_on(run, trained):
     result = go_on(run, f"--init_checkpoint={trained}")
     assert result.returncode == 1 and "--init_checkpoint was null, is" in result.stderr
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "… and --allow_config_change",
+    "goes on; the change is said and kept with its step",
+)
 def test_an_allowed_change_is_said_and_a_segment_of_its_own(run):
     result = go_on(run, "--base_learning_rate=0.1", "--allow_config_change")
     assert result.returncode == 0, result.stderr
@@ -111,12 +126,22 @@ def test_lengths_cadences_and_places_are_free(run):
     assert "changed" not in result.stdout and "from step 2" in result.stdout
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "another --train_steps where the rate follows it",
+    "goes on, said",
+)
 def test_a_rate_that_follows_the_length_is_said(tmp_path):
     flags = ["--lr_schedule=cosine"]
     assert go_on(tmp_path, *flags, steps=2).returncode == 0
     assert "4 steps in all, 2 before: the learning rate follows" in go_on(tmp_path, *flags).stdout
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "a lower --train_steps than the run has done",
+    "said; nothing is trained",
+)
 def test_a_run_past_its_end_says_so(run):
     result = go_on(run, steps=1)
     assert result.returncode == 0
@@ -131,6 +156,11 @@ def test_before_the_first_checkpoint_everything_may_change(run):
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"segments": []}', '{"segments": [{"step": 1}]}'])
+@pytest.mark.fault(
+    "Files of a run",
+    "run.json is damaged",
+    "one line",
+)
 def test_a_damaged_record_is_one_line(run, content):
     (run / "run.json").write_text(content)
     result = go_on(run)

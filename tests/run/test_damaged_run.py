@@ -34,6 +34,11 @@ def lines(folder):
 
 
 @pytest.mark.parametrize("tail", [b'{"step": 6, "top_1', b"\xff\x00garbage\n", b"[1]\n"])
+@pytest.mark.fault(
+    "Files of a run",
+    "eval.jsonl with a torn or garbage line",
+    "left out, said",
+)
 def test_a_torn_line_of_results_is_left_out_and_said(run, tail):
     with open(run / "eval.jsonl", "ab") as file:
         file.write(tail)
@@ -45,6 +50,11 @@ def test_a_torn_line_of_results_is_left_out_and_said(run, tail):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"step": 2}'])
+@pytest.mark.fault(
+    "Files of a run",
+    "archive/best.json empty, cut or of another form",
+    "taken from eval.jsonl, said",
+)
 def test_a_damaged_note_of_the_best_is_taken_from_the_results(run, content):
     best = json.loads((run / "archive" / "best.json").read_text())
     (run / "archive" / "best.json").write_text(content)
@@ -59,6 +69,11 @@ def test_a_damaged_note_of_the_best_is_taken_from_the_results(run, content):
     assert (run / "archive" / f"{found['checkpoint']}.index").exists()
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "the same and eval.jsonl gone",
+    "the best begins anew, said",
+)
 def test_without_results_either_the_best_begins_anew(run):
     (run / "archive" / "best.json").write_text("")
     (run / "eval.jsonl").unlink()
@@ -67,6 +82,11 @@ def test_without_results_either_the_best_begins_anew(run):
     assert json.loads((run / "archive" / "best.json").read_text())["step"] in (4, 6)
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "a checkpoint copied to the name of another step",
+    "passed over, said",
+)
 def test_a_checkpoint_under_another_name_is_not_gone_on_from(run):
     for path in run.glob("ckpt-2.*"):
         shutil.copy(path, str(path).replace("ckpt-2", "ckpt-50"))
@@ -75,6 +95,11 @@ def test_a_checkpoint_under_another_name_is_not_gone_on_from(run):
     assert "from step 4" in result.stdout
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "ckpt-N_temp of a save that was killed",
+    "removed at the next start",
+)
 def test_what_a_killed_save_left_is_removed(run):
     left = run / "ckpt-6_temp"
     left.mkdir()
@@ -92,6 +117,11 @@ def test_what_a_killed_save_left_is_removed(run):
         ("model_params.txt", ""),
         ("data_order.txt", "two"),
     ],
+)
+@pytest.mark.fault(
+    "Files of a run",
+    "labels.json, model_params.txt or data_order.txt damaged",
+    "one line; nothing is written",
 )
 def test_what_a_run_cannot_do_without_is_one_line(run, name, content):
     (run / name).write_text(content)

@@ -57,6 +57,11 @@ def steps_kept(folder):
     return [int(prefix.rpartition("-")[2]) for prefix in list_checkpoints(str(folder))]
 
 
+@pytest.mark.fault(
+    "Divergence",
+    "the loss is NaN",
+    "one line with step, rate and images; all images of the step in a file",
+)
 def test_the_step_and_its_images_are_named(tmp_path):
     config = run_config(tmp_path)
     bad = images_of(config, 4)[5:6]  # the second of the two steps of a call
@@ -103,6 +108,11 @@ def of_length(config, steps, folder):
     return dataclasses.replace(config, train=train)
 
 
+@pytest.mark.fault(
+    "Divergence",
+    "the same with --nan_policy=rollback",
+    "back to the last checkpoint, on with another order; a restart keeps to it",
+)
 def test_rollback_goes_on_with_another_order_and_a_restart_knows_it(tmp_path):
     config = run_config(tmp_path / "whole", nan_policy="rollback")
     source = OnePlace(config.data, place=4 * 16 + 3)
@@ -116,6 +126,11 @@ def test_rollback_goes_on_with_another_order_and_a_restart_knows_it(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.fault(
+    "Divergence",
+    "it diverges again and again",
+    "ends after the third rollback",
+)
 def test_at_most_three_times(tmp_path):
     config = run_config(tmp_path, nan_policy="rollback")
     rate = dataclasses.replace(config.optimizer, base_learning_rate=1e30, lr_warmup_epochs=0.5)
@@ -127,6 +142,11 @@ def test_at_most_three_times(tmp_path):
     assert steps_kept(tmp_path) == [2]
 
 
+@pytest.mark.fault(
+    "Divergence",
+    "it diverges before its first checkpoint",
+    "ends, said",
+)
 def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path):
     config = run_config(tmp_path, nan_policy="rollback")
     with pytest.raises(UserError, match="no checkpoint to go back to"):

@@ -129,6 +129,11 @@ def nothing():
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "the newest checkpoint is damaged",
+    "the newest readable one is evaluated, said",
+)
 def test_a_plain_evaluation_falls_back_to_the_newest_readable_checkpoint(run, kind, capfd):
     DAMAGE[kind](run, 6)
     found = watch(run)
@@ -149,6 +154,11 @@ def test_the_command_falls_back_and_writes_down_which_step_it_was(run):
 
 
 @pytest.mark.parametrize("flags", [[], ["--eval_timeout=1"]])
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "none can be read",
+    "one line",
+)
 def test_if_none_can_be_read_it_is_one_line(run, clock, flags):
     clock()
     before = sorted(run.iterdir())
@@ -171,6 +181,11 @@ def test_a_single_checkpoint_that_cannot_be_read_is_the_error(run):
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "a checkpoint is half saved",
+    "waited for",
+)
 def test_the_next_checkpoint_half_saved_is_waited_for(trained, run, clock, kind, capfd):
     DAMAGE[kind](run, 6)
     time_passed = clock(lambda: copy(trained, run, 6))
@@ -180,6 +195,11 @@ def test_the_next_checkpoint_half_saved_is_waited_for(trained, run, clock, kind,
     assert f"{run}/ckpt-6: not a readable" in line and line.endswith("; looking again in 2 s")
 
 
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "damage that stays",
+    "told once; the one before is evaluated",
+)
 def test_damage_that_stays_is_told_once_and_the_one_before_is_evaluated(run, clock, capfd):
     flip(run, 6)
     clock()
@@ -193,6 +213,11 @@ def test_damage_that_stays_is_told_once_and_the_one_before_is_evaluated(run, clo
 
 
 @pytest.mark.parametrize("timeout", [0, 60])
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "a checkpoint is deleted as it is opened",
+    "another look",
+)
 def test_a_checkpoint_deleted_between_two_looks_is_not_the_end(
     trained, run, clock, monkeypatch, timeout
 ):
@@ -248,6 +273,11 @@ def test_checkpoints_come_and_go_until_the_last_step(trained, run, clock):
     assert time_passed.pauses == [10, 10, 2, 10]
 
 
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "the run stops before its last step",
+    "ends by --eval_timeout",
+)
 def test_a_run_that_stops_before_its_last_step_ends_by_the_timeout(run, clock):
     delete(run, 6)
     time_passed = clock()
@@ -256,6 +286,11 @@ def test_a_run_that_stops_before_its_last_step_ends_by_the_timeout(run, clock):
     assert time_passed.pauses == [10, 10, 5]
 
 
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "the folder disappears",
+    "one line",
+)
 def test_a_folder_that_disappears_while_it_is_waited_for_is_one_line(run, clock):
     delete(run, 6)
     clock(nothing, lambda: shutil.rmtree(run))
@@ -271,6 +306,11 @@ def test_a_run_that_begins_after_its_evaluation(trained, tmp_path, clock):
     assert watch(tmp_path / "later").next(-1, 60).step == 6
 
 
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "the best checkpoint is deleted before it is archived",
+    "said; the evaluation counts",
+)
 def test_the_best_that_is_deleted_before_it_is_archived(run, monkeypatch):
     from efficientnet_tf.run import evaluation
 
@@ -312,6 +352,11 @@ def test_beside_a_training_in_real_time(trained, run, monkeypatch):
     assert steps(result) == sorted(set(steps(result)))
 
 
+@pytest.mark.fault(
+    "Evaluation beside training",
+    "one of several workers loses the checkpoint",
+    "all look again together",
+)
 def test_workers_that_lose_a_checkpoint_look_again_together(run, clock, monkeypatch):
     """A worker beside the chief: what the chief tells it is scripted, what it sees is not."""
     told, asked = [6, 4], []

@@ -38,6 +38,11 @@ def steps(folder):
     return [int(prefix.rpartition("-")[2]) for prefix in list_checkpoints(str(folder))]
 
 
+@pytest.mark.fault(
+    "Disk",
+    "no room for a checkpoint",
+    "one line; the one before is intact, and the run goes on from it",
+)
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
     run = [*FLAGS, f"--model_dir={tmp_path}"]
     assert call(*run, "--train_steps=2").returncode == 0
@@ -54,6 +59,11 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
     assert not list(tmp_path.glob("*_temp")) and steps(tmp_path) == [4, 2]
 
 
+@pytest.mark.fault(
+    "Disk",
+    "TensorBoard's folder cannot be written",
+    "said once; training goes on",
+)
 def test_a_run_outlives_its_curves(tmp_path):
     """A device that is always full stands where TensorBoard's folder would be."""
     (tmp_path / "train").write_text("no folder")
@@ -63,6 +73,11 @@ def test_a_run_outlives_its_curves(tmp_path):
     assert steps(tmp_path) == [4, 2]
 
 
+@pytest.mark.fault(
+    "Disk",
+    "the folder cannot be made",
+    "one line",
+)
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     result = call(*FLAGS, f"--model_dir={tmp_path / 'file' / 'run'}", "--train_steps=2")

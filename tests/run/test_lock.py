@@ -61,6 +61,11 @@ def write(folder, **changes):
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "the same, while the first is stopped (SIGSTOP)",
+    "refused at once",
+)
 def test_a_second_process_is_refused_even_if_the_first_is_stopped(folder, holder):
     for number in (None, signal.SIGSTOP):
         if number:
@@ -74,6 +79,11 @@ def test_a_second_process_is_refused_even_if_the_first_is_stopped(folder, holder
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reaped", [True, False])
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "the lock of a process that was killed, a zombie too",
+    "taken over at once, said",
+)
 def test_the_lock_of_a_killed_process_is_taken_over_at_once(folder, holder, reaped, capsys):
     holder.kill()
     if reaped:
@@ -88,6 +98,11 @@ def test_the_lock_of_a_killed_process_is_taken_over_at_once(folder, holder, reap
     assert folder.read_text("lock.json") is None
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "another process has the number of the one that died",
+    "taken over",
+)
 def test_the_same_number_is_not_the_same_process(folder):
     write(folder, host=socket.gethostname(), pid=os.getpid(), started="1")
     with RunLock(folder):
@@ -95,6 +110,11 @@ def test_the_same_number_is_not_the_same_process(folder):
 
 
 @pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "the lock of another host that is gone, or an empty lock",
+    "taken over after 45 s without a beat",
+)
 def test_a_silent_owner_elsewhere_is_waited_for_and_then_gone(folder, torn, capsys):
     if torn:
         folder.write_text("lock.json", "")
@@ -106,6 +126,11 @@ def test_a_silent_owner_elsewhere_is_waited_for_and_then_gone(folder, torn, caps
     assert "waiting up to" in capsys.readouterr().err
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "the lock of another host that lives",
+    "refused",
+)
 def test_an_owner_elsewhere_that_beats_is_alive(folder):
     write(folder)
     timer = threading.Timer(0.2, write, [folder], {"beat": 1})
@@ -123,6 +148,11 @@ def test_it_beats(folder):
             time.sleep(0.02)
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "a process wakes whose folder was taken over meanwhile",
+    "it stops before it saves",
+)
 def test_an_owner_that_was_taken_over_stops_and_leaves_the_other_its_lock(folder):
     with RunLock(folder) as lock:
         lock.check()
@@ -132,6 +162,11 @@ def test_an_owner_that_was_taken_over_stops_and_leaves_the_other_its_lock(folder
     assert content(folder)["pid"] == 7
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "eight starts at the same moment",
+    "one trains",
+)
 def test_of_many_at_once_one_gets_it(folder):
     taken, refused, done = [], [], threading.Event()
 
@@ -155,6 +190,11 @@ def test_of_many_at_once_one_gets_it(folder):
     assert (len(taken), len(refused)) == (1, 7)
 
 
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "two runs in a bucket",
+    "the second is refused; started within the same second, one stops at its next save",
+)
 def test_a_bucket_is_locked_too():
     """TensorFlow's file system in memory has, as a bucket, no exclusive creation."""
     folder = RunFolder("ram://bucket/run")
@@ -165,6 +205,11 @@ def test_a_bucket_is_locked_too():
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "Two runs, changed runs",
+    "a second run in the folder of a run",
+    "refused in one line",
+)
 def test_a_second_run_of_the_command_is_refused(tmp_path):
     arguments = [*TINY, f"--model_dir={tmp_path}", "--mode=train", "--steps_per_eval=100000"]
     first = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, text=True)

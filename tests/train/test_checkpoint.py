@@ -46,6 +46,11 @@ def test_restart_continues_exactly(half_run, tmp_path):
     assert run(step, 2, 2) == losses
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "TensorFlow's checkpoint file is lost or empty",
+    "goes on from the newest checkpoint",
+)
 def test_lost_checkpoint_file_is_no_new_start(half_run, tmp_path):
     copy(half_run[0], tmp_path)
     (tmp_path / "checkpoint").unlink()
@@ -54,6 +59,11 @@ def test_lost_checkpoint_file_is_no_new_start(half_run, tmp_path):
     assert checkpoints(tmp_path, toy_step(one_device())).restore_latest() == 2
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "the newest checkpoint is cut, damaged or half there",
+    "passed over, said; the one before is taken",
+)
 def test_damaged_checkpoint_falls_back_to_the_one_before(half_run, tmp_path, capsys):
     copy(half_run[0], tmp_path)
     (data,) = tmp_path.glob("ckpt-2.data-*")
@@ -71,6 +81,11 @@ def test_old_checkpoints_are_deleted_even_after_a_lost_state_file(half_run, tmp_
     assert [path.rsplit("-", 1)[1] for path in list_checkpoints(str(tmp_path))] == ["4", "3", "2"]
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "the folder is of another network",
+    "refused; says what differs",
+)
 def test_checkpoint_of_another_network_is_refused(half_run, tmp_path):
     copy(half_run[0], tmp_path)
     wider = toy_step(one_device(), width_coefficient=0.5)
@@ -78,6 +93,11 @@ def test_checkpoint_of_another_network_is_refused(half_run, tmp_path):
         checkpoints(tmp_path, wider).restore_latest()
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "the checkpoint is of another optimizer",
+    "refused; says what differs",
+)
 def test_checkpoint_of_another_recipe_is_refused(half_run, tmp_path):
     copy(half_run[0], tmp_path)
     step = toy_step(one_device())

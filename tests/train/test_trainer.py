@@ -49,6 +49,11 @@ def test_evaluation_can_be_silent(capsys):
     assert captured.out == captured.err == ""
 
 
+@pytest.mark.fault(
+    "Killed and stopped",
+    "SIGTERM or SIGINT",
+    "stops after the steps in progress, saved",
+)
 def test_a_signal_stops_after_the_call_in_progress_and_saves(tmp_path):
     loop = toy_loop(one_device(), toy_step(one_device()))
     run, before = loop.run, signal.getsignal(signal.SIGTERM)
@@ -96,6 +101,11 @@ def ruin_a_slot(step):
 
 
 @pytest.mark.parametrize("ruin", [ruin_a_weight, ruin_an_average, ruin_a_slot])
+@pytest.mark.fault(
+    "Divergence",
+    "a weight, average or optimizer slot is NaN or infinite",
+    "not saved; the run ends and names step and rate",
+)
 def test_a_ruined_state_is_not_saved(tmp_path, ruin):
     trainer = diverging(tmp_path, 4, ruin)
     message = r"not finite in step 4, at a rate of 0; lower .*checkpoint of step 2 is untouched"
@@ -111,6 +121,11 @@ def test_before_the_first_checkpoint_none_is_promised(tmp_path):
     assert saved_steps(tmp_path) == []
 
 
+@pytest.mark.fault(
+    "Files of a run",
+    "a checkpoint that holds NaN",
+    "passed over, said; the one before is taken",
+)
 def test_a_ruined_checkpoint_is_not_gone_on_from(tmp_path, capsys):
     """As versions before this one saved them."""
     trainer = build(tmp_path, verbose=False)
