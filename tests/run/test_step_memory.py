@@ -49,7 +49,8 @@ def compiled():
 )
 def test_on_tpus_it_is_what_the_compiler_says(line):
     memory = estimate(line["model"], line["batch"], "bfloat16", replicas=1, remat=line["remat"])
-    assert memory._need(memory.remat) == pytest.approx(line["memory_gib"] * GIB, rel=0.25)
+    near = pytest.approx(line["memory_gib"] * GIB, rel=0.25, abs=0.5 * GIB)
+    assert memory._need(memory.remat) == near
 
 
 # Growth of the largest resident size in two steps, GiB, with two threads.
