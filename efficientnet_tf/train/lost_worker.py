@@ -9,7 +9,6 @@ The closed connection is no answer: a worker that ends because of another closes
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 
