@@ -47,9 +47,12 @@ def lost_worker_explained(model_dir: str | None = None) -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
-        if not any(word in str(error) for word in _WORDS):
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        # The GPUs of one process use the same operations.
+        has_others = bool(resolver.cluster_spec().as_dict())
+        if not has_others or not any(word in str(error) for word in _WORDS):
             raise
-        raise UserError(f"{_name_lost()}; {_advice(model_dir)}") from None
+        raise UserError(f"{_name_lost(resolver)}; {_advice(model_dir)}") from None
 
 
 def _advice(model_dir: str | None) -> str:
@@ -61,9 +64,8 @@ def _advice(model_dir: str | None) -> str:
     return f"the checkpoint of step {newest} is intact: start all workers again to go on from it"
 
 
-def _name_lost() -> str:
+def _name_lost(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> str:
     """Who is gone, a clause."""
-    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     cluster = resolver.cluster_spec().as_dict()
     jobs = [(job, len(cluster[job])) for job in ("chief", "worker") if job in cluster]
     tasks = [(job, index) for job, count in jobs for index in range(count)]

@@ -13,8 +13,10 @@ import sys
 import time
 
 import pytest
+import tensorflow as tf
 from helpers.command import ROOT, TINY, command, two_processes
 
+from efficientnet_tf.train.lost_worker import lost_worker_explained
 from efficientnet_tf.weights.formats.run_checkpoint import checkpoint_step, list_checkpoints
 
 pytestmark = pytest.mark.slow
@@ -184,3 +186,10 @@ def test_a_worker_that_is_busy_for_long_is_not_taken_for_dead(busy):
             process.kill()
     assert outputs == ["True\n", "True\n"]
     assert time.monotonic() - began > 15
+
+
+def test_the_same_error_in_a_run_of_one_process_stays_what_it_is(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    error = tf.errors.InternalError(None, None, "Collective ops is aborted by: NCCL")
+    with pytest.raises(tf.errors.InternalError, match="NCCL"), lost_worker_explained():
+        raise error
