@@ -57,6 +57,8 @@ def execute(config: RunConfig) -> None:
     installation.check()
     if config.distribution.uses_tpu:
         os.environ.update(installation.pjrt_settings())
+    # Several workers: what C++ writes of a lost connection comes again as an exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if _is_worker(config) else "2")
     with _quiet_start():
         import tensorflow as tf
 
@@ -64,6 +66,12 @@ def execute(config: RunConfig) -> None:
 
         tf.config.list_physical_devices()
     modes.execute(config)
+
+
+def _is_worker(config: RunConfig) -> bool:
+    """Whether this process may be one of several; `train.cluster` knows, but loads TensorFlow."""
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS") or 1)
+    return bool(config.distribution.worker_hosts or os.environ.get("TF_CONFIG")) or tasks > 1
 
 
 class _Messages(python_logging.Formatter):
@@ -92,7 +100,6 @@ def _quiet_start() -> Iterator[None]:
 
     C++ code writes them before any log level is read, so the file descriptor itself is diverted.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     with tempfile.TemporaryFile() as messages:
         terminal = os.dup(2)

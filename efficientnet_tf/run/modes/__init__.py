@@ -5,6 +5,7 @@ import importlib
 import tensorflow as tf
 
 from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.train.lost_worker import lost_worker_explained
 
 # The file in this folder, and in it the function that takes the `RunConfig`.
 _MODES = {
@@ -28,8 +29,10 @@ def execute(config: RunConfig) -> None:
     """
     file, function = _MODES[config.mode]
     mode = importlib.import_module(f"{__name__}.{file}")
+    trains = config.mode in ("train", "train_and_eval")
     try:
-        getattr(mode, function)(config)
+        with lost_worker_explained(config.train.model_dir if trains else None):
+            getattr(mode, function)(config)
     except (
         tf.errors.FailedPreconditionError,
         tf.errors.PermissionDeniedError,
