@@ -269,6 +269,10 @@ class TrainConfig:
       iterations_per_loop: steps inside one call of the device.
       log_step_count_steps: steps between two points in TensorBoard.
       keep_checkpoint_max: newest checkpoints kept.
+      keep_checkpoint_every_epochs: of each stretch of so many epochs one checkpoint stays for good,
+        the first after its end; None for the newest alone.
+      use_async_checkpointing: write checkpoints while training goes on, from a copy of the state in
+        the host's memory.
       archive_ckpt: copy the best checkpoint to `archive/`: by top-1, with several labels by mean
         average precision.
       init_checkpoint: what to start from or evaluate: a run, a file of weights, a published set.
@@ -302,6 +306,8 @@ class TrainConfig:
     iterations_per_loop: int = 1251
     log_step_count_steps: int = 64
     keep_checkpoint_max: int = 5
+    keep_checkpoint_every_epochs: float | None = None
+    use_async_checkpointing: bool = False
     archive_ckpt: bool = True
     init_checkpoint: str | None = None
     loss: str | None = None

@@ -43,6 +43,7 @@ def train_and_evaluate(training: Training) -> Iterator[dict]:
         with averaged(training.ema), explained(session.source):
             evaluation = evaluator.evaluate()
         findings = insight and insight.findings()
+        training.saver.wait()  # the best checkpoint is copied from its files
         kind = "ema" if training.ema else "raw"
         return _record(session, step, kind, evaluation, findings, is_own=True)
 

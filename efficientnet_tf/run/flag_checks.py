@@ -82,6 +82,7 @@ range_steps = whole(at_least(20), at_most(100_000))
 strength = whole(at_least(0), at_most(100))
 layers = whole(_above_0, at_most(100))
 positive = real(_above_0)
+rate = real(_above_0, at_most(1e30))  # of float32, with room for the size of a batch
 from_0 = real(at_least(0))
 coefficient = real(_above_0, at_most(100))
 fraction = real(at_least(0), at_most(1))

@@ -23,6 +23,7 @@ from efficientnet_tf.run.flag_checks import (
     num_classes,
     positive,
     range_steps,
+    rate,
     strength,
 )
 from efficientnet_tf.run.flag_row import Flag, everyday
@@ -299,7 +300,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "base_learning_rate",
             "optimizer",
             "learning rate for a batch of 256, scaled to the batch in use",
-            positive,
+            rate,
         ),
         everyday(
             "lr_schedule",
@@ -404,6 +405,18 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag("archive_ckpt", "train", "copy the best checkpoint to <model_dir>/archive"),
         Flag("keep_checkpoint_max", "train", "newest checkpoints kept", count),
+        Flag(
+            "keep_checkpoint_every_epochs",
+            "train",
+            "keep a checkpoint for good every so many epochs",
+            positive,
+            unset="the newest alone",
+        ),
+        Flag(
+            "use_async_checkpointing",
+            "train",
+            "write checkpoints while training goes on",
+        ),
         Flag("log_step_count_steps", "train", "steps between points in TensorBoard", count),
         Flag("skip_host_call", "train", "write no TensorBoard summaries"),
         Flag(

@@ -22,7 +22,6 @@ WITHOUT_EFFECT = (
     ),
     Flag("transpose_input", None, "XLA lays out the input itself", default=True),
     Flag("export_to_tpu", None, "a SavedModel serves on TPU as it is", default=False),
-    Flag("use_async_checkpointing", None, "it served TPUEstimator", default=False),
     Flag("num_replicas", None, "the devices determine it", count, default=32),
 )
 

@@ -27,6 +27,7 @@ _FREE = {
         "eval_name",
         "eval_timeout",
         "iterations_per_loop",
+        "keep_checkpoint_every_epochs",
         "keep_checkpoint_max",
         "log_step_count_steps",
         "lr_range_steps",
@@ -38,6 +39,7 @@ _FREE = {
         "steps_per_eval",
         "train_epochs",
         "train_steps",
+        "use_async_checkpointing",
     },
 }
 # Of the network: its other fields are its architecture, see `RunFolder.check`.

@@ -15,7 +15,7 @@ from efficientnet_tf.run.session import Session, explained, open_session
 from efficientnet_tf.run.step_memory import StepMemory
 from efficientnet_tf.run.steps import build_loop, build_step
 from efficientnet_tf.train.agreement import any_worker, fail_together
-from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.train.checkpoint import CheckpointSaver, Keeping
 from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.ema import ExponentialMovingAverage
 from efficientnet_tf.train.schedule import build_schedule
@@ -83,8 +83,9 @@ class Training:
         any_worker(self.session.strategy, False)
 
     def close(self) -> None:
-        """Gives the run's folder back."""
-        self.held.close()
+        """Ends what is being written, and gives the run's folder back."""
+        with self.held:
+            self.saver.wait()
 
 
 def prepare_training(
@@ -134,8 +135,9 @@ def _prepare(session: Session, check: Callable[[], None] | None, augment) -> Tra
         session.model,
         train_step.optimizer,
         ema,
-        config.train.keep_checkpoint_max,
+        _keeping(config.train, steps_per_epoch),
         check,
+        config.train.use_async_checkpointing and session.is_chief,
     )
     start = saver.restore_in_all_workers(session.strategy)
     if session.is_chief:
@@ -153,6 +155,11 @@ def _prepare(session: Session, check: Callable[[], None] | None, augment) -> Tra
         profiler if session.is_chief else None,
     )
     return Training(session, trainer, start, ema, memory, saver, record, augment)
+
+
+def _keeping(train: TrainConfig, steps_per_epoch: float) -> Keeping:
+    epochs = train.keep_checkpoint_every_epochs
+    return Keeping(train.keep_checkpoint_max, epochs and epochs * steps_per_epoch)
 
 
 def _claim(session: Session, record: RunRecord, start: int) -> None:

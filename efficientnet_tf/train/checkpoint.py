@@ -1,9 +1,14 @@
 """Checkpoints of a run: saved under the step's number, found by listing the folder."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.train.agreement import chief_value, fail_together
+from efficientnet_tf.train.background_copy import BackgroundCopy
 from efficientnet_tf.train.finite import first_not_finite
 from efficientnet_tf.train.writing import writing
 from efficientnet_tf.weights.assignment import listing
@@ -12,7 +17,33 @@ from efficientnet_tf.weights.formats.run_checkpoint import (
     checkpoint_step,
     list_checkpoints,
 )
-from efficientnet_tf.weights.formats.tensor_bundle import bundle_files
+from efficientnet_tf.weights.formats.tensor_bundle import bundle_files, folder_files
+
+_DATA_FILE = re.compile(r"ckpt-(\d+)\.data-")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Which checkpoints stay.
+
+    Attributes:
+      newest: how many of the newest.
+      every: steps; of each stretch of so many the first checkpoint after its end stays for good.
+        None for the newest alone.
+    """
+
+    newest: int
+    every: float | None = None
+
+    def superfluous(self, steps: Sequence[int]) -> list[int]:
+        """Those of the steps saved that may go. It does not matter which went before."""
+        steps, going, before = sorted(steps), [], 0
+        for step in steps:
+            is_milestone = self.every and step // self.every > before // self.every
+            if not is_milestone and step not in steps[-self.newest :]:
+                going.append(step)
+            before = step
+        return going
 
 
 class CheckpointSaver:
@@ -24,39 +55,77 @@ class CheckpointSaver:
     Args:
       directory: the run's model_dir.
       model, optimizer, ema: the state; `ema` may be None.
-      max_to_keep: newest checkpoints kept.
+      keeping: which checkpoints stay.
       check: raises where the directory has become another run's; called before each save.
+      in_background: write while training goes on, from a copy of the state in the host's memory.
     """
 
-    def __init__(self, directory, model, optimizer, ema, max_to_keep, check=None):
+    def __init__(self, directory, model, optimizer, ema, keeping, check=None, in_background=False):
         self.directory = directory
         self._state = _state(model, optimizer, ema)
         self._iterations = optimizer.iterations
         self._checkpoint = tf.train.Checkpoint(**self._state)
         _drop_invalid_state_file(directory)
-        self._max_to_keep, self._check = max_to_keep, check or (lambda: None)
+        self._keeping, self._check = keeping, check or (lambda: None)
+        self._background = BackgroundCopy(self._state) if in_background else None
+        saved = self._background.checkpoint if self._background else self._checkpoint
+        # It deletes only what the `checkpoint` file lists, and knows no checkpoints that stay.
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, directory, max_to_keep, checkpoint_name="ckpt"
+            saved, directory, max_to_keep=None, checkpoint_name="ckpt"
         )
 
     def save(self, step: int) -> str:
-        """Writes the checkpoint of `step` and returns its prefix.
+        """Writes the checkpoint of `step`; in the background, once the one before is written.
+
+        Returns:
+          Its prefix.
 
         Raises:
-          UserError: it cannot be written; the one before is as it was.
+          UserError: it, or in the background the one before, cannot be written; older ones are as
+            they were.
         """
         self._check()
+        if self._background:
+            self._background.run(lambda: self._write(step))
+        else:
+            self._write(step)
+        return self._prefix(step)
+
+    def wait(self) -> None:
+        """Returns when everything is written.
+
+        Raises:
+          UserError: it could not be.
+        """
+        if self._background:
+            self._background.wait()
+
+    def _write(self, step):
         with writing(f"the checkpoint of step {step} in {self.directory}", self._intact()):
-            prefix = self._manager.save(checkpoint_number=step)
-        # The manager only deletes checkpoints that the `checkpoint` file lists.
-        for old in list_checkpoints(self.directory)[self._max_to_keep :]:
-            for path in bundle_files(old):
-                tf.io.gfile.remove(path)
-        return prefix
+            self._manager.save(checkpoint_number=step)
+            for old in self._keeping.superfluous(self._steps()):
+                for path in bundle_files(self._prefix(old)):
+                    tf.io.gfile.remove(path)
+            self._write_state_file(f"ckpt-{step}")
+
+    def _write_state_file(self, newest):
+        """TensorFlow's `checkpoint` file, of what is there: for other programs."""
+        kept = [f"ckpt-{step}" for step in sorted(self._steps())]
+        lines = [f'model_checkpoint_path: "{newest}"\n']
+        lines += [f'all_model_checkpoint_paths: "{name}"\n' for name in kept]
+        path = f"{self.directory.rstrip('/')}/checkpoint"
+        with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
+            file.write("".join(lines))
+        tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
+
+    def _prefix(self, step):
+        return f"{self.directory.rstrip('/')}/ckpt-{step}"
+
+    def _steps(self):
+        return [checkpoint_step(prefix) for prefix in list_checkpoints(self.directory)]
 
     def _intact(self):
-        before = list_checkpoints(self.directory)
-        newest = f"that of step {checkpoint_step(before[0])} is intact; " if before else ""
+        newest = f"that of step {max(steps)} is intact; " if (steps := self._steps()) else ""
         return f"{newest}see to room and permission, and start again"
 
     def restore_latest(self) -> int:
@@ -65,7 +134,9 @@ class CheckpointSaver:
         Raises:
           UserError: the checkpoint is of another network or recipe, or none can be read.
         """
+        self.wait()
         prefixes = list_checkpoints(self.directory)
+        self._say_what_lost_its_index(prefixes)
         for prefix in prefixes:
             try:
                 shapes = RunCheckpoint(prefix).shapes
@@ -85,6 +156,20 @@ class CheckpointSaver:
         if prefixes:
             raise UserError(f"{self.directory}: no checkpoint can be used; use another --model_dir")
         return 0
+
+    def _say_what_lost_its_index(self, prefixes):
+        """A checkpoint without its `.index` is not in the list, and would be written over.
+
+        Raises:
+          UserError: there is no other.
+        """
+        names = folder_files(self.directory)
+        data = {int(found[1]) for name in names if (found := _DATA_FILE.match(name))}
+        for step in sorted(data - {checkpoint_step(prefix) for prefix in prefixes}):
+            lost = f"{self.directory}: the checkpoint of step {step} has lost its .index file"
+            if not prefixes:
+                raise UserError(f"{lost}, and there is no other; use another --model_dir")
+            print(f"{lost}; it is passed over", flush=True)
 
     def _fault(self, prefix):
         """Why a run cannot go on from what was restored, None where it can."""

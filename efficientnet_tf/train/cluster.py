@@ -31,6 +31,8 @@ def tf_config(config: DistributionConfig, environment: Mapping[str, str]) -> dic
         given = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"TF_CONFIG is not valid JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise UserError("TF_CONFIG is not a JSON object")
     if config.worker_hosts:
         said = _from_flags(config)
         if given.get("cluster") and given != said:
@@ -38,7 +40,19 @@ def tf_config(config: DistributionConfig, environment: Mapping[str, str]) -> dic
         return said
     if config.task_index is not None:
         raise UserError(f"--task_index={config.task_index} needs --worker_hosts")
+    _check_task(given)
     return given or _from_slurm(environment)
+
+
+def _check_task(given: Mapping) -> None:
+    """Refuses a place in TF_CONFIG's cluster that is not there."""
+    task, cluster = given.get("task", {}), given.get("cluster", {})
+    hosts, index = cluster.get(task.get("type")), task.get("index")
+    if hosts is not None and index not in range(len(hosts)):
+        raise UserError(
+            f"TF_CONFIG: this process is {task['type']} {index}, and the cluster has {len(hosts)}, "
+            "counted from 0"
+        )
 
 
 def _config(workers: list[str], index: int) -> dict:

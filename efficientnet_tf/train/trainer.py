@@ -110,6 +110,8 @@ class Trainer:
                 )
                 self._train_until(pause, progress)
                 progress.close()
+                if pause == total:
+                    self._wait_for_saves()
                 self.curves.flush()
                 yield pause
 
@@ -121,6 +123,7 @@ class Trainer:
                 self._save()
             if stop:
                 progress.close()
+                self._wait_for_saves()
                 raise Interrupted(f"stopped at step {self.step}, saved; run again to continue")
 
     def _run_call(self, most_steps, progress):
@@ -147,6 +150,10 @@ class Trainer:
             top_1=rows[-1]["top_1"],
         )
         return stop
+
+    def _wait_for_saves(self):
+        if self.saver:
+            self.saver.wait()
 
     def _save(self):
         """Saves the state if it is made of numbers: a step's loss is from before its update."""

@@ -39,8 +39,10 @@ def one_device(folder):
 
 
 def two_replicas(folder):
+    """Whose checkpoints are written in the background."""
     script = Path(__file__).parents[1] / "helpers" / "two_cpus.py"
     flags = [*FLAGS, "--distribution_strategy=mirrored", f"--model_dir={folder}"]
+    flags.append("--use_async_checkpointing")
     return [[sys.executable, str(script), *flags]]
 
 

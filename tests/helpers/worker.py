@@ -22,7 +22,7 @@ from efficientnet_tf.train.agreement import (  # noqa: E402
     fail_together,
     require_equal,
 )
-from efficientnet_tf.train.checkpoint import CheckpointSaver  # noqa: E402
+from efficientnet_tf.train.checkpoint import CheckpointSaver, Keeping  # noqa: E402
 from efficientnet_tf.train.curves import TrainingCurves  # noqa: E402
 from efficientnet_tf.train.distribute import choose_strategy, is_chief  # noqa: E402
 from efficientnet_tf.train.trainer import Trainer  # noqa: E402
@@ -94,10 +94,11 @@ def restore(strategy, shared: str, own: str, second: bool) -> dict:
     step.optimizer.iterations.assign(2)
     for folder in (shared, own):
         if not second:
-            CheckpointSaver(folder, step.model, step.optimizer, step.ema, 3).save(2)
+            CheckpointSaver(folder, step.model, step.optimizer, step.ema, Keeping(3)).save(2)
     any_worker(strategy, False)
     saved = [
-        CheckpointSaver(folder, step.model, step.optimizer, step.ema, 3) for folder in (shared, own)
+        CheckpointSaver(folder, step.model, step.optimizer, step.ema, Keeping(3))
+        for folder in (shared, own)
     ]
     return {
         "shared": saved[0].restore_in_all_workers(strategy),

@@ -52,6 +52,7 @@ def test_numbers_are_checked(row):
         ("--survival_prob=1.5", "at most 1"),
         ("--min_crop_area=0", "--min_crop_area=0.0 must be positive"),
         ("--base_learning_rate=1e999", "--base_learning_rate=inf must be a finite number"),
+        ("--base_learning_rate=3e39", "--base_learning_rate=3e+39 must be at most"),
         ("--holdout_shards=0", "--holdout_shards=0 must be positive"),
         ("--mode=trian", "did you mean train"),
         ("--optimizer=rmsprob", "did you mean rmsprop"),

@@ -47,6 +47,9 @@ def test_slurms_tasks_are_numbered_in_the_order_of_its_nodes():
         }
 
 
+SEVENTH = {"type": "worker", "index": 7}
+
+
 @pytest.mark.parametrize(
     ("config", "environment", "words"),
     [
@@ -56,6 +59,12 @@ def test_slurms_tasks_are_numbered_in_the_order_of_its_nodes():
         ({"task_index": 1}, {}, "--task_index=1 needs --worker_hosts"),
         (FLAGS, {"TF_CONFIG": json.dumps({**TWO, "cluster": {"worker": ["c:3"]}})}, "use one"),
         ({}, {"TF_CONFIG": "{"}, "TF_CONFIG is not valid JSON"),
+        ({}, {"TF_CONFIG": "[1]"}, "TF_CONFIG is not a JSON object"),
+        (
+            {},
+            {"TF_CONFIG": json.dumps({**TWO, "task": SEVENTH})},
+            "worker 7, and the cluster has 2, counted",
+        ),
         ({}, slurm(1, SLURMD_NODENAME="n10"), "--distribution=block"),
     ],
 )

@@ -8,7 +8,7 @@ import tensorflow as tf
 from helpers.toy import one_device, toy_loop, toy_step
 
 from efficientnet_tf.config import TrainConfig, UserError
-from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.train.checkpoint import CheckpointSaver, Keeping
 from efficientnet_tf.train.curves import TrainingCurves
 from efficientnet_tf.train.evaluator import Evaluator
 from efficientnet_tf.train.summaries import Summaries
@@ -23,7 +23,7 @@ CONFIG = TrainConfig(train_steps=5, steps_per_eval=2, iterations_per_loop=1)
 def build(directory, loop=None, **kwargs):
     loop = loop or toy_loop(one_device(), toy_step(one_device()))
     step = loop.train_step
-    saver = CheckpointSaver(str(directory), step.model, step.optimizer, step.ema, max_to_keep=5)
+    saver = CheckpointSaver(str(directory), step.model, step.optimizer, step.ema, Keeping(5))
     curves = TrainingCurves(Summaries(str(directory)), 10, lambda _: 0.0, step.ema.decay_after)
     return Trainer(loop, CONFIG, saver, curves, **kwargs)
 

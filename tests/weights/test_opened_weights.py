@@ -10,7 +10,7 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.results import archive_if_best
-from efficientnet_tf.train.checkpoint import CheckpointSaver
+from efficientnet_tf.train.checkpoint import CheckpointSaver, Keeping
 from efficientnet_tf.weights.assignment import CLASSIFIER, assign, collect
 from efficientnet_tf.weights.formats.run_checkpoint import list_checkpoints, read_description
 from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint
@@ -45,7 +45,7 @@ def run(tmp_path_factory):
     config = toy_config(padding="symmetric", input_size=32, resize_method="bilinear")
     folder.claim(config, "softmax", "", LABELS, order=2)
     step.optimizer.iterations.assign(7)
-    saved = CheckpointSaver(str(path), step.model, step.optimizer, step.ema, max_to_keep=3)
+    saved = CheckpointSaver(str(path), step.model, step.optimizer, step.ema, Keeping(3))
     archive_if_best(folder, saved.save(7), {"top_1_accuracy": 0.5})
     return path
 
@@ -139,7 +139,7 @@ def test_wildcards_in_a_folders_name_hide_no_checkpoint(run):
     assert archive_if_best(folder, f"{run}/ckpt-7", {"top_1_accuracy": 0.6})
     assert (run / "archive/ckpt-7.index").exists()
     step = toy_step(one_device())
-    saved = CheckpointSaver(str(run), step.model, step.optimizer, step.ema, max_to_keep=1)
+    saved = CheckpointSaver(str(run), step.model, step.optimizer, step.ema, Keeping(1))
     assert saved.restore_latest() == 7
 
 
@@ -147,7 +147,7 @@ def test_wildcards_in_a_folders_name_hide_no_checkpoint(run):
 def test_brackets_in_a_folders_name_are_refused_not_overlooked(tmp_path):
     path = tmp_path / "a[b]"
     step = toy_step(one_device())
-    saved = CheckpointSaver(str(path), step.model, step.optimizer, step.ema, max_to_keep=1)
+    saved = CheckpointSaver(str(path), step.model, step.optimizer, step.ema, Keeping(1))
     for number in (1, 2):
         saved.save(number)
     assert not list(path.glob("ckpt-1.*"))
