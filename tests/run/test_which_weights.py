@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import shutil
 
 import keras
 import numpy as np
@@ -81,8 +82,10 @@ def test_evaluating_a_fine_tuned_run_takes_its_own_weights(run, tmp_path, capsys
 
 
 def test_a_run_that_goes_on_does_not_open_what_it_started_from(run, tmp_path):
-    fit(tiny_run(tmp_path, train_steps=2, init_checkpoint=str(run)))
-    gone = fit(tiny_run(tmp_path, train_steps=4, init_checkpoint="/nowhere/at-all"))
+    start = str(shutil.copytree(run, tmp_path / "start"))
+    fit(tiny_run(tmp_path / "run", train_steps=2, init_checkpoint=start))
+    shutil.rmtree(start)
+    gone = fit(tiny_run(tmp_path / "run", train_steps=4, init_checkpoint=start))
     assert gone.evaluations[-1]["step"] == 4
     with pytest.raises(UserError, match="/nowhere/at-all: no such checkpoint"):
         fit(tiny_run(tmp_path / "new", train_steps=4, init_checkpoint="/nowhere/at-all"))
