@@ -1,18 +1,12 @@
-"""What can be said of TPUs without one: what is traced for eight cores, and a run on one."""
+"""What can be said of TPUs without one: what is traced for eight cores."""
 
 import contextlib
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.command import TINY, last_result, main
 from helpers.fake_tpu import tpu_of
 from helpers.toy import tiny_run
 from tensorflow.python.framework import kernels
@@ -55,7 +49,8 @@ class Traced:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return training(tmp_path_factory.mktemp("run"))
+    with contextlib.closing(training(tmp_path_factory.mktemp("run"))) as run:
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -147,40 +142,3 @@ def test_checkpoints_are_saved_and_restored(run):
     saver.restore_latest()
     np.testing.assert_array_equal(kernel.numpy(), before)
     assert f"model/{kernel.path}" in {name.split("/.")[0] for name in RunCheckpoint(prefix).shapes}
-
-
-# One core, run.
-
-
-def on_a_tpu(*arguments):
-    script = Path(__file__).parents[1] / "helpers" / "fake_tpu.py"
-    command = [sys.executable, str(script), "--use_tpu", *map(str, arguments)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-
-
-def test_a_run_on_one_core_is_that_of_the_cpu(tmp_path):
-    """Trained, saved, continued by another process, evaluated: the CPU's numbers."""
-    flags = [*TINY, "--nouse_bfloat16", "--num_eval_images=56"]
-    tpu, cpu = (f"--model_dir={tmp_path / name}" for name in ("tpu", "cpu"))
-    for steps in (2, 4):
-        result = on_a_tpu(*flags, tpu, f"--train_steps={steps}")
-        assert result.returncode == 0, result.stderr
-        assert last_result(result)["step"] == steps
-    assert main(*flags, cpu, "--train_steps=4").returncode == 0
-    expected, found = (
-        [json.loads(line) for line in (tmp_path / name / "eval.jsonl").read_text().splitlines()]
-        for name in ("cpu", "tpu")
-    )
-    for one, other in zip(expected, found, strict=True):
-        for number in ("step", "num_images", "top_1_accuracy", "loss"):
-            assert one[number] == pytest.approx(other[number], rel=1e-5), number
-    evaluated = on_a_tpu("--mode=eval", tpu, *flags)
-    assert last_result(evaluated)["loss"] == pytest.approx(expected[-1]["loss"], rel=1e-5)
-
-
-def test_a_run_on_one_core_computes_in_bfloat16(tmp_path):
-    result = on_a_tpu(*TINY, "--train_steps=2", f"--model_dir={tmp_path}", "--num_eval_images=56")
-    assert result.returncode == 0, result.stderr
-    assert last_result(result)["step"] == 2
-    assert "on 1 replica (TPUStrategy) in bfloat16" in result.stdout, result.stdout
