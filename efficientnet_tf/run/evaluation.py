@@ -4,12 +4,11 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 from efficientnet_tf.run.findings import Findings
 from efficientnet_tf.run.insight import Insight
 from efficientnet_tf.run.report import EvaluationReport
 from efficientnet_tf.run.results import (
+    FileGone,
     append_result,
     archive_if_best,
     evaluations_since_best,
@@ -169,6 +168,6 @@ def _archive(session: Session, step: int, result: dict) -> bool:
         return False
     try:
         return archive_if_best(session.folder, prefixes[step], result)
-    except tf.errors.NotFoundError:  # by a training that goes on beside this evaluation
+    except FileGone:  # by a training that goes on beside this evaluation
         session.say(f"{prefixes[step]} was deleted before it could be archived as the best")
         return False

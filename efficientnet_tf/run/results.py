@@ -19,6 +19,10 @@ _RESULTS = "eval.jsonl"
 _SCORES = ("top_1_accuracy", "mean_average_precision")
 
 
+class FileGone(Exception):
+    """A checkpoint was deleted while it was being copied, by the run that it is of."""
+
+
 def results_by_step(folder: RunFolder) -> dict[int, dict]:
     """The last line of `eval.jsonl` for each step, in the order of the steps.
 
@@ -88,7 +92,10 @@ def archive_if_best(folder: RunFolder, prefix: str, result: dict) -> bool:
         tf.io.gfile.makedirs(folder.file("archive"))
         for path in bundle_files(prefix):
             target = folder.file(f"archive/{path.rsplit('/', 1)[-1]}")
-            tf.io.gfile.copy(path, target, overwrite=True)
+            try:
+                tf.io.gfile.copy(path, target, overwrite=True)
+            except tf.errors.NotFoundError:
+                raise FileGone(path) from None
     folder.write_text(BEST_FILE, json.dumps({**result, "checkpoint": name}) + "\n")
     folder.write_text("archive/checkpoint", f'model_checkpoint_path: "{name}"\n')
     if best and best["checkpoint"] != name:
