@@ -3,14 +3,13 @@
 import contextlib
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from efficientnet_tf.config import ModelConfig, UserError
-from efficientnet_tf.train.writing import writing
+from efficientnet_tf.train.writing import write_whole, writing
 from efficientnet_tf.weights.formats.run_checkpoint import (
     LABELS_FILE,
     LOSS_FILE,
@@ -54,12 +53,7 @@ class RunFolder:
         """
         with self.writing(name):
             tf.io.gfile.makedirs(self.path)
-            with tf.io.gfile.GFile(self.file(f"{name}.tmp"), "w") as file:
-                file.write(text)
-            if os.path.exists(self.file(f"{name}.tmp")):  # no bucket
-                with open(self.file(f"{name}.tmp"), "rb") as file:
-                    os.fsync(file.fileno())
-            tf.io.gfile.rename(self.file(f"{name}.tmp"), self.file(name), overwrite=True)
+            write_whole(self.file(name), text)
 
     def writing(self, name: str) -> contextlib.AbstractContextManager[None]:
         """A context that turns errors of writing a file of the folder into one line."""

@@ -10,7 +10,7 @@ from efficientnet_tf.config import UserError
 from efficientnet_tf.train.agreement import chief_value, fail_together
 from efficientnet_tf.train.background_copy import BackgroundCopy
 from efficientnet_tf.train.finite import first_not_finite
-from efficientnet_tf.train.writing import writing
+from efficientnet_tf.train.writing import write_whole, writing
 from efficientnet_tf.weights.assignment import listing
 from efficientnet_tf.weights.formats.run_checkpoint import (
     RunCheckpoint,
@@ -113,10 +113,7 @@ class CheckpointSaver:
         kept = [f"ckpt-{step}" for step in sorted(self._steps())]
         lines = [f'model_checkpoint_path: "{newest}"\n']
         lines += [f'all_model_checkpoint_paths: "{name}"\n' for name in kept]
-        path = f"{self.directory.rstrip('/')}/checkpoint"
-        with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
-            file.write("".join(lines))
-        tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
+        write_whole(f"{self.directory.rstrip('/')}/checkpoint", "".join(lines))
 
     def _prefix(self, step):
         return f"{self.directory.rstrip('/')}/ckpt-{step}"

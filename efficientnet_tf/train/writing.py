@@ -1,6 +1,7 @@
 """Errors of files that cannot be written: the disk is full, the folder read-only or gone."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 
@@ -40,6 +41,17 @@ def writing(what: str, remedy: str) -> Iterator[None]:
         yield
     except WRITE_ERRORS as error:
         raise UserError(f"{what} cannot be written: {write_reason(error)}; {remedy}") from None
+
+
+def write_whole(path: str, text: str) -> None:
+    """Writes a small file in one go: to the disk under another name first, then renamed."""
+    draft = f"{path}.tmp"
+    with tf.io.gfile.GFile(draft, "w") as file:
+        file.write(text)
+    if os.path.exists(draft):  # no bucket
+        with open(draft, "rb") as file:
+            os.fsync(file.fileno())
+    tf.io.gfile.rename(draft, path, overwrite=True)
 
 
 def write_reason(error: Exception) -> str:
