@@ -50,7 +50,7 @@ def split_sizes(source: StreamSource) -> dict[str, int]:
 
 def prepare(
     source: StreamSource,
-    folder: str,
+    folder: str | os.PathLike[str],
     num_shards: Mapping[str, int],
     synsets: Mapping[str, str] | None = None,
     progress: Callable[[int], None] = lambda count: None,
@@ -71,6 +71,7 @@ def prepare(
       UserError: the folder has shards of something else, or a picture cannot be decoded and
         `config.max_bad_examples` are left out already.
     """
+    folder = os.fspath(folder)
     tf.io.gfile.makedirs(folder)
     manifest = _begin(folder, _fresh(source, num_shards))
     job = _Job(source, synsets or {}, progress)
