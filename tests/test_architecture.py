@@ -21,6 +21,7 @@ ALLOWED = {
     "weights": {"arch", "config", "nn"},
     "data": {"config"},
     "train": {"config", "nn", "weights"},
+    "export": {"nn"},
     "build": {"arch", "config", "nn", "weights"},
     "applications": {"arch", "build", "weights"},
     "imagenet": {"arch", "config"},
@@ -31,7 +32,7 @@ ALLOWED = {
 RESERVED = {
     "absl": {"run/command_line.py", "run/flags.py"},
     "keras_cv": {"data/augment/mixing.py"},
-    "tensorflow": {"nn/tensorflow_ops.py", "data", "run", "train", "weights"},
+    "tensorflow": {"nn/tensorflow_ops.py", "data", "export", "run", "train", "weights"},
 }
 
 

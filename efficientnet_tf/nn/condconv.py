@@ -15,13 +15,17 @@ from efficientnet_tf.nn.padding import pad
 
 
 class _Experts(keras.layers.Layer):
-    """Kernels of one shape, flattened to [experts, kernel size] as the checkpoints hold them."""
+    """Kernels of one shape, flattened to [experts, kernel size] as the checkpoints hold them.
+
+    All experts share a bias, if there is one.
+    """
 
     kernel_name = "condconv_kernel"
+    channel_axis = -1  # of the output's channels in an expert's kernel
 
-    def __init__(self, num_experts: int, **kwargs):
+    def __init__(self, num_experts: int, use_bias: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.num_experts = num_experts
+        self.num_experts, self.use_bias = num_experts, use_bias
 
     def kernel_shape(self, channels: int) -> tuple[int, ...]:
         """Shape of one expert's kernel for an input of `channels` channels."""
@@ -34,6 +38,9 @@ class _Experts(keras.layers.Layer):
             initializer=self._initialize,
             name=self.kernel_name,
         )
+        if self.use_bias:
+            channels = self.expert_shape[self.channel_axis]
+            self.bias = self.add_weight(shape=(channels,), initializer="zeros", name="bias")
 
     def _initialize(self, shape, dtype=None):
         """Initial values: each expert's are those of an ordinary convolution."""
@@ -44,8 +51,13 @@ class _Experts(keras.layers.Layer):
         """Kernels [N, *kernel shape] for routing weights [N, experts]."""
         return ops.reshape(ops.matmul(routing, self.kernel), (-1, *self.expert_shape))
 
+    def with_bias(self, outputs):
+        """`outputs` [N, H, W, C] and the bias, if there is one."""
+        return outputs + self.bias if self.use_bias else outputs
+
     def get_config(self):
-        return {**super().get_config(), "num_experts": self.num_experts}
+        config = {"num_experts": self.num_experts, "use_bias": self.use_bias}
+        return {**super().get_config(), **config}
 
 
 @register
@@ -61,8 +73,8 @@ class CondConv2D(_Experts):
 
     def call(self, inputs, routing):
         height, width, channels = ops.shape(inputs)[1:]
-        x = ops.reshape(inputs, (-1, height * width, channels))
-        return ops.reshape(ops.matmul(x, self.mix(routing)), (-1, height, width, self.filters))
+        x = ops.matmul(ops.reshape(inputs, (-1, height * width, channels)), self.mix(routing))
+        return self.with_bias(ops.reshape(x, (-1, height, width, self.filters)))
 
     def compute_output_shape(self, inputs_shape, routing_shape):
         return (*inputs_shape[:-1], self.filters)
@@ -76,6 +88,7 @@ class DepthwiseCondConv2D(_Experts):
     """A depthwise convolution, [N, H, W, C] and routing [N, experts] to [N, H', W', C]."""
 
     kernel_name = "depthwise_condconv_kernel"
+    channel_axis = -2
 
     def __init__(
         self, kernel_size: int, strides: int, num_experts: int, padding: str = "same", **kwargs
@@ -94,7 +107,7 @@ class DepthwiseCondConv2D(_Experts):
         kernel = ops.reshape(kernel, (self.kernel_size, self.kernel_size, -1, 1))
         x = ops.depthwise_conv(x, kernel, self.strides, padding, "channels_last")
         x = ops.reshape(x, (*ops.shape(x)[1:3], -1, channels))
-        return ops.transpose(x, (2, 0, 1, 3))
+        return self.with_bias(ops.transpose(x, (2, 0, 1, 3)))
 
     def compute_output_shape(self, inputs_shape, routing_shape):
         n, height, width, channels = inputs_shape

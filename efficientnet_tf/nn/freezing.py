@@ -59,7 +59,5 @@ def _set_batch_norm(model: keras.Model, trainable: bool) -> None:
     for layer in model._flatten_layers():
         if isinstance(layer, BatchNormalization):
             layer.trainable = trainable
-        elif isinstance(layer, Block):
+        elif isinstance(layer, (Block, ConvBatchNorm)) and layer.batch_norm_settings is not None:
             layer.batch_norm_settings["trainable"] = trainable
-        elif isinstance(layer, ConvBatchNorm):
-            layer.settings["batch_norm"]["trainable"] = trainable

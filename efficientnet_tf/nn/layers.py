@@ -35,18 +35,18 @@ def dense_initializer() -> keras.initializers.Initializer:
 def conv2d(
     filters: int, kernel_size: int, name: str, padding: str = "same", **kwargs: object
 ) -> keras.layers.Conv2D:
-    """A convolution without bias, initialised as the original does."""
+    """A convolution, without bias by default, initialised as the original does."""
     convolution, _ = CONVOLUTIONS[padding]
     kwargs = {**_LAYOUT, "use_bias": False, "kernel_initializer": conv_initializer(), **kwargs}
     return convolution(filters, kernel_size, name=name, **kwargs)
 
 
 def depthwise_conv2d(
-    kernel_size: int, strides: int, name: str, padding: str = "same"
+    kernel_size: int, strides: int, name: str, padding: str = "same", use_bias: bool = False
 ) -> keras.layers.DepthwiseConv2D:
-    """A depthwise convolution without bias, initialised as the original does."""
+    """A depthwise convolution, initialised as the original does."""
     _, convolution = CONVOLUTIONS[padding]
-    kwargs = {**_LAYOUT, "use_bias": False, "depthwise_initializer": conv_initializer()}
+    kwargs = {**_LAYOUT, "use_bias": use_bias, "depthwise_initializer": conv_initializer()}
     return convolution(kernel_size, strides, name=name, **kwargs)
 
 
@@ -86,6 +86,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self.moving_mean.assign(mean * self.momentum + moments[0] * (1.0 - self.momentum))
         self.moving_variance.assign(variance * self.momentum + moments[1] * (1.0 - self.momentum))
         return y
+
+
+def normalization(batch_norm: dict | None, name: str) -> keras.layers.Layer:
+    """Batch norm, or nothing where it is folded into the convolution before it.
+
+    Args:
+      batch_norm: keyword arguments of `BatchNormalization`; None for a folded one.
+    """
+    if batch_norm is None:
+        return keras.layers.Identity(name=name)
+    return BatchNormalization(name=name, **batch_norm)
 
 
 class StepSeedGenerator(keras.random.SeedGenerator):
@@ -198,12 +209,20 @@ class ConvBatchNorm(keras.layers.Layer):
     `training` reaches the batch norm through Keras' call context.
 
     Args:
-      batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon).
+      batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon), None if it is
+        folded into the convolution, which then has a bias.
       padding: `same` or `symmetric`.
     """
 
     def __init__(
-        self, filters, kernel_size, strides, activation, batch_norm: dict, padding="same", **kwargs
+        self,
+        filters,
+        kernel_size,
+        strides,
+        activation,
+        batch_norm: dict | None,
+        padding="same",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.settings = {
@@ -211,12 +230,26 @@ class ConvBatchNorm(keras.layers.Layer):
             "kernel_size": kernel_size,
             "strides": strides,
             "activation": activation,
-            "batch_norm": dict(batch_norm),
+            "batch_norm": batch_norm and dict(batch_norm),
             "padding": padding,
         }
-        self.conv = conv2d(filters, kernel_size, "conv2d", padding, strides=strides)
-        self.batch_norm = BatchNormalization(name="tpu_batch_normalization", **batch_norm)
+        self.conv = conv2d(
+            filters, kernel_size, "conv2d", padding, strides=strides, use_bias=batch_norm is None
+        )
+        self.batch_norm = normalization(batch_norm, "tpu_batch_normalization")
         self.activation = keras.activations.get(activation)
+
+    @property
+    def batch_norm_settings(self) -> dict | None:
+        """Keyword arguments of the batch norm, None if it is folded."""
+        return self.settings["batch_norm"]
+
+    def normalized(self) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+        """The convolution with the batch norm of its output, as a block has several.
+
+        No property: in those Keras looks for layers to save, and would find these twice.
+        """
+        return [(self.conv, self.batch_norm)]
 
     def build(self, input_shape):
         propagate_freezing(self)

@@ -9,12 +9,12 @@ from keras import ops
 from efficientnet_tf.arch.scaling import BlockPlan
 from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.layers import (
-    BatchNormalization,
     ConvBatchNorm,
     Dropout,
     SqueezeExcite,
     conv2d,
     depthwise_conv2d,
+    normalization,
     propagate_freezing,
     register,
 )
@@ -40,13 +40,14 @@ class Block(keras.layers.Layer):
 
     Args:
       plan: the block's numbers, a `BlockPlan` or its fields as a dictionary.
-      batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon).
+      batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon), None if each is
+        folded into the convolution before it, which then has a bias.
     """
 
-    def __init__(self, plan: BlockPlan | dict, batch_norm: dict, **kwargs):
+    def __init__(self, plan: BlockPlan | dict, batch_norm: dict | None, **kwargs):
         super().__init__(**kwargs)
         self.plan = plan = plan if isinstance(plan, BlockPlan) else BlockPlan(**plan)
-        self.batch_norm_settings = dict(batch_norm)
+        self.batch_norm_settings = batch_norm and dict(batch_norm)
         self.activation = keras.activations.get(plan.activation)
         self.numbered = _numbered()
         self.space_to_depth = None
@@ -60,11 +61,19 @@ class Block(keras.layers.Layer):
 
     def conv(self, filters: int, kernel_size: int = 1, strides: int = 1) -> keras.layers.Layer:
         name = self.numbered("conv2d")
-        return conv2d(filters, kernel_size, name, self.plan.padding, strides=strides)
+        padding, use_bias = self.plan.padding, self.is_folded
+        return conv2d(filters, kernel_size, name, padding, strides=strides, use_bias=use_bias)
 
-    def norm(self) -> BatchNormalization:
-        name = self.numbered("tpu_batch_normalization")
-        return BatchNormalization(name=name, **self.batch_norm_settings)
+    def norm(self) -> keras.layers.Layer:
+        return normalization(self.batch_norm_settings, self.numbered("tpu_batch_normalization"))
+
+    @property
+    def is_folded(self) -> bool:
+        return self.batch_norm_settings is None
+
+    def normalized(self) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+        """Each convolution with the batch norm of its output, in the order of the forward pass."""
+        raise NotImplementedError
 
     def squeeze_excite(self) -> SqueezeExcite | None:
         plan = self.plan
@@ -133,7 +142,12 @@ class MBConvBlock(Block):
 
     def depthwise(self, kernel_size: int, strides: int) -> keras.layers.Layer:
         name = self.numbered("depthwise_conv2d")
-        return depthwise_conv2d(kernel_size, strides, name, self.plan.padding)
+        return depthwise_conv2d(kernel_size, strides, name, self.plan.padding, self.is_folded)
+
+    def normalized(self):
+        expansion = [(self.expand_conv, self.expand_norm)] if self.expand_conv else []
+        depthwise = (self.depthwise_conv, self.depthwise_norm)
+        return [*expansion, depthwise, (self.project_conv, self.project_norm)]
 
     def build_branch(self, inputs, expanded, outputs):
         if self.expand_conv:
@@ -171,12 +185,15 @@ class CondMBConvBlock(MBConvBlock):
         )
 
     def conv(self, filters):
-        return CondConv2D(filters, self.plan.num_experts, name=self.numbered("cond_conv2d"))
+        settings = {"num_experts": self.plan.num_experts, "use_bias": self.is_folded}
+        return CondConv2D(filters, **settings, name=self.numbered("cond_conv2d"))
 
     def depthwise(self, kernel_size, strides):
         name = self.numbered("depthwise_cond_conv2d")
-        plan = self.plan
-        return DepthwiseCondConv2D(kernel_size, strides, plan.num_experts, plan.padding, name=name)
+        settings = {"num_experts": self.plan.num_experts, "use_bias": self.is_folded}
+        return DepthwiseCondConv2D(
+            kernel_size, strides, padding=self.plan.padding, **settings, name=name
+        )
 
     def build_branch(self, inputs, expanded, outputs):
         self.router.build((None, inputs[-1]))
@@ -205,6 +222,10 @@ class FusedMBConvBlock(Block):
         self.project_conv = self.conv(plan.output_filters, **({} if plan.expands else spatial))
         self.project_norm = self.norm()
 
+    def normalized(self):
+        expansion = [(self.expand_conv, self.expand_norm)] if self.expand_conv else []
+        return [*expansion, (self.project_conv, self.project_norm)]
+
     def build_branch(self, inputs, expanded, outputs):
         if self.expand_conv:
             self.expand_conv.build(inputs)
@@ -229,6 +250,6 @@ _BLOCKS = {
 }
 
 
-def build_block(plan: BlockPlan, batch_norm: dict, name: str) -> Block:
+def build_block(plan: BlockPlan, batch_norm: dict | None, name: str) -> Block:
     """The block that a plan describes."""
     return _BLOCKS[plan.operator](plan, batch_norm, name=name)

@@ -34,11 +34,12 @@ class SymmetricConv2D(keras.layers.Conv2D):
 
 @register
 class SymmetricDepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """`DepthwiseConv2D` likewise, without bias and activation."""
+    """`DepthwiseConv2D` likewise, without activation."""
 
     def call(self, inputs):
         inputs, padding = pad(inputs, self.kernel_size[0], "symmetric")
-        return ops.depthwise_conv(inputs, self.kernel, self.strides, padding, self.data_format)
+        x = ops.depthwise_conv(inputs, self.kernel, self.strides, padding, self.data_format)
+        return x + self.bias if self.use_bias else x
 
 
 # padding of a `ModelConfig`: (convolution, depthwise convolution)

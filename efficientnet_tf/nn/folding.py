@@ -1,0 +1,83 @@
+"""Batch norm as a part of the convolution before it, for networks that are not trained any more."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
+from efficientnet_tf.nn.expansion import BlockWithExpansion
+from efficientnet_tf.nn.layers import BatchNormalization, ConvBatchNorm
+from efficientnet_tf.nn.mbconv import Block
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+    """A copy of a model without the batch norm of this package's layers.
+
+    Outside of training a batch norm multiplies each channel and adds to it: the factor goes into
+    the kernel of the convolution before, the rest becomes its bias. The outputs are equal but for
+    rounding. Everything else is copied as it is, also what stands around a network of this package.
+
+    Args:
+      model: functional or sequential, built; networks may be layers of it.
+
+    Returns:
+      A model with weights of its own. It can be saved as any other; it is not for training.
+
+    Raises:
+      UserError: a subclassed model, or one without input shape.
+    """
+    if not model.built:
+        raise UserError(f"{model.name} has no input shape yet; build it or call it first")
+    try:
+        folded = keras.models.clone_model(model, clone_function=_copy, recursive=True)
+    except ValueError as error:
+        raise UserError(f"the batch norm of {model.name} cannot be folded: {error}") from None
+    _transfer(model, folded)
+    return folded
+
+
+def _copy(layer: Any) -> Any:
+    config = layer.get_config()
+    if isinstance(layer, (Block, ConvBatchNorm)):
+        config["batch_norm"] = None
+    elif isinstance(layer, BlockWithExpansion):
+        return BlockWithExpansion(_copy(layer.block), name=layer.name)
+    return type(layer).from_config(config)
+
+
+def _transfer(source: Any, target: Any) -> None:
+    """Gives a copy the weights of its original, to its convolutions the folded ones."""
+    if isinstance(source, BlockWithExpansion):
+        return _transfer(source.block, target.block)
+    if not isinstance(source, (keras.Model, Block, ConvBatchNorm)):
+        return target.set_weights(source.get_weights())
+    folded = []
+    if not isinstance(source, keras.Model):
+        for (conv, norm), (copy, _) in zip(source.normalized(), target.normalized(), strict=True):
+            if isinstance(norm, BatchNormalization):  # none that is folded already
+                copy.set_weights(_folded(conv, norm))
+                folded += [conv.name, norm.name]
+    inner = (x._flatten_layers(include_self=False, recursive=False) for x in (source, target))
+    for layer, copy in zip(*inner, strict=True):
+        if layer.name not in folded:
+            _transfer(layer, copy)
+
+
+def _folded(conv: Any, norm: Any) -> list[np.ndarray]:
+    """`[kernel, bias]` of a convolution together with the batch norm behind it."""
+    gamma, beta, mean, variance = (
+        np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+        for variable in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    kernel = np.asarray(keras.ops.convert_to_numpy(conv.kernel), np.float64)
+    if isinstance(conv, (CondConv2D, DepthwiseCondConv2D)):
+        axis, shape = conv.channel_axis, (conv.num_experts, *conv.expert_shape)
+    else:
+        axis = -2 if isinstance(conv, keras.layers.DepthwiseConv2D) else -1
+        shape = kernel.shape
+    factors = scale if axis == -1 else scale[:, None]
+    scaled = (kernel.reshape(shape) * factors).reshape(kernel.shape)
+    return [scaled, beta - mean * scale]
