@@ -394,7 +394,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "model_dir", "train", "the run's folder", unset="runs/<model>-<dataset> in training"
         ),
         everyday("export_dir", "run", "write a SavedModel of the best weights here at the end"),
-        everyday("output_json", "run", "--mode=predict: write the predictions here"),
+        everyday("output_json", "run", "--mode=predict: write here, .json, .jsonl or .csv"),
         Flag(
             "explain", "run", "--mode=predict: draw what speaks for each prediction, in this folder"
         ),

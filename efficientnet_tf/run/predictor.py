@@ -1,13 +1,16 @@
 """The likeliest classes of picture files."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import ModelConfig, UserError
+from efficientnet_tf.export.frozen import inference_function
 from efficientnet_tf.imagenet import BACKGROUND, imagenet_labels
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.explanations import Explanations
@@ -44,16 +47,16 @@ class Predictor:
             network, input_shape=(size, size, 3), classifier_activation=activation
         )
         load_opened(self._model, weights)
-        # Keras' own `predict` has XLA compile the network: on a CPU that takes longer than most
-        # predictions do, and TensorFlow's build for TPUs has no XLA for the CPU.
-        self._probabilities = tf.function(self._model, autograph=False, reduce_retracing=True)
+        self._probabilities = inference_function(self._model)
         self._names = class_names(network.num_classes, weights.label_names)
         # The data's classes are 0, 1, ... whether the network has a background class or not.
         self._offset = int(self._names[0] == BACKGROUND)
         self.brightest: float | None = None
 
-    def predict(self, paths: Sequence[str]) -> Iterator[dict]:
+    def predict(self, paths: Iterable[str]) -> Iterator[dict]:
         """One result for each path, in order: `file`, and `predictions` or `error`.
+
+        The next pictures are decoded while the network is at work.
 
         With explanations `explanation` too, the path of its picture.
 
@@ -61,20 +64,31 @@ class Predictor:
         `class`, the data's own number (-1 for the background), `name` and `probability`. Of a run
         with `sigmoid` or `focal` loss each probability is for itself.
         """
-        for start in range(0, len(paths), self._batch_size):
-            yield from self._batch(paths[start : start + self._batch_size])
+        pictures = self._pictures(paths)
+        while batch := list(itertools.islice(pictures, self._batch_size)):
+            yield from self._batch(batch)
 
-    def _batch(self, paths) -> list[dict]:
-        results, images = [{"file": path} for path in paths], []
-        for result in results:
-            try:
-                images.append(self._read(result["file"]))
-            except UserError as error:
-                result["error"] = str(error)
+    def _pictures(self, paths) -> Iterator[tuple[str, np.ndarray | UserError]]:
+        """Each path with its picture or what is wrong with it, read up to two batches ahead."""
+        paths, pending = iter(paths), deque()
+        with ThreadPoolExecutor() as pool:
+            while True:
+                for path in itertools.islice(paths, 2 * self._batch_size - len(pending)):
+                    pending.append((path, pool.submit(self._read, path)))
+                if not pending:
+                    return
+                path, picture = pending.popleft()
+                yield path, picture.result()
+
+    def _batch(self, batch) -> list[dict]:
+        results = [
+            {"file": path, **({"error": str(picture)} if isinstance(picture, UserError) else {})}
+            for path, picture in batch
+        ]
         good = [result for result in results if "error" not in result]
         if good:
-            images = np.stack(images)
-            probabilities = self._probabilities(images, training=False).numpy()
+            images = np.stack([picture for _, picture in batch if isinstance(picture, np.ndarray)])
+            probabilities = self._probabilities(images).numpy()
             self.brightest = max(self.brightest or 0.0, float(np.max(images)))
             for result, row in zip(good, probabilities, strict=True):
                 result["predictions"] = self._best(row)
@@ -82,8 +96,11 @@ class Predictor:
                 self._explanations.write(self._model, images, good)
         return results
 
-    def _read(self, path) -> np.ndarray:
-        return data.read_picture(path, self.network.input_size, self.network.resize_method)
+    def _read(self, path) -> np.ndarray | UserError:
+        try:
+            return data.read_picture(path, self.network.input_size, self.network.resize_method)
+        except UserError as error:
+            return error
 
     def _best(self, probabilities) -> list[dict]:
         count = max(_TOP, np.count_nonzero(probabilities > 0.5))

@@ -78,6 +78,43 @@ def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
         assert f"{predictions[0]['probability']:7.2%}" in result.stdout
 
 
+def test_many_pictures_by_pattern_in_every_format(run, pictures, tmp_path):
+    names = [f"{number:02d}.jpg" for number in range(23)]
+    for name in names:
+        shutil.copy(pictures / "a.jpg", tmp_path / name)
+    (tmp_path / names[11]).write_bytes(b"no picture")
+    flags = ("--mode=predict", f"--model_dir={run}", "--eval_batch_size=4", f"{tmp_path}/*.jpg")
+    for ending in ("json", "jsonl", "csv"):
+        (tmp_path / f"out.{ending}").write_text("of an earlier run")
+        result = call(*flags, f"--output_json={tmp_path}/out.{ending}")
+        assert result.stderr == "error: 1 of 23 files could not be read\n"
+        assert "%" not in result.stdout, "as many tables as that are for no reader"
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert [r["file"] for r in results] == [str(tmp_path / name) for name in names]
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == results
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 22 * 5 + 1
+    assert [row["error"] for row in rows if row["error"]] == [results[11]["error"]]
+    first, best = rows[0], results[0]["predictions"][0]
+    assert (first["rank"], first["name"]) == ("1", best["name"])
+    assert float(first["probability"]) == best["probability"]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_pattern_that_nothing_fits_and_a_file_that_cannot_be_written(run, pictures, tmp_path):
+    flags = ("--mode=predict", f"--model_dir={run}")
+    result = call(*flags, f"{tmp_path}/*.jpg")
+    assert result.stderr == f"error: {tmp_path}/*.jpg: no file has such a name\n"
+    (tmp_path / "out.json.part").mkdir()
+    result = call(*flags, f"--output_json={tmp_path}/out.json", pictures / "a.jpg")
+    assert result.returncode == 1 and result.stderr.startswith(
+        f"error: --output_json={tmp_path}/out.json cannot be written: "
+    )
+    assert result.stderr.count("\n") == 1
+
+
 def test_predict_needs_pictures_and_weights(run):
     result = call("--mode=predict", f"--model_dir={run}")
     assert result.returncode == 1 and "needs picture files" in result.stderr

@@ -1,23 +1,29 @@
 """`--mode=predict`."""
 
-import json
+import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.run.explanations import Explanations
+from efficientnet_tf.run.prediction_file import PredictionFile
 from efficientnet_tf.run.predictor import Predictor
 from efficientnet_tf.run.resolve import resolve
 from efficientnet_tf.run.starting_point import to_predict
 from efficientnet_tf.train.evaluator import warn_of_unit_range
 from efficientnet_tf.train.progress import Progress
 
+# More than a person would read are printed only where they go to no file.
+_MAX_PRINTED = 20
+
 
 def predict(config: RunConfig) -> None:
     """Prints a table for each picture; writes results to `output_json`, pictures to `explain`.
+
+    Results are written and printed as they come, and not kept.
 
     Raises:
       UserError: at the end, if a picture could not be read; the others are done by then.
@@ -36,32 +42,59 @@ def predict(config: RunConfig) -> None:
     weights = to_predict(config)
     network, config = resolve(config, weights)
     predictor = Predictor(network, weights, config.data.eval_batch_size, explanations)
-    results, progress = [], Progress("predict", len(paths), unit="image")
-    for result in predictor.predict(paths):
-        results.append({**result, "file": data.shown(result["file"])})
-        progress.update(len(results))
-    progress.close()
+    failed = _write(predictor.predict(paths), len(paths), output)
     if predictor.brightest is not None and predictor.brightest <= 1:
         warn_of_unit_range()
-    for result in results:
-        print(_table(result))
     if config.explain:
         print(f"explained: {config.explain}")
     if output:
-        with tf.io.gfile.GFile(output, "w") as file:
-            json.dump(results, file, indent=1)
-    failed = [result for result in results if "error" in result]
+        print(f"predicted: {output}")
     if failed:
-        raise UserError(f"{len(failed)} of {len(results)} files could not be read")
+        raise UserError(f"{failed} of {len(paths)} files could not be read")
+
+
+def _write(results: Iterable[dict], count: int, output: str | None) -> int:
+    """Prints results and writes them to a file; how many of them are errors."""
+    failed, is_printed = 0, output is None or count <= _MAX_PRINTED
+    progress = Progress("predict", count, unit="image", enabled=not is_printed)
+    file = PredictionFile(output) if output else None
+    for number, result in enumerate(results, start=1):
+        result = {**result, "file": data.shown(result["file"])}
+        failed += "error" in result
+        if file:
+            file.write(result)
+        if is_printed:
+            print(_table(result))
+        progress.update(number)
+    progress.close()
+    if file:
+        file.close()
+    return failed
 
 
 def _pictures(arguments: Sequence[str]) -> list[str]:
-    """The files that were named, and the pictures in the folders that were."""
+    """The files that were named, the pictures in folders, and what patterns like `*.jpg` fit.
+
+    Raises:
+      UserError: a folder without pictures, or a pattern that nothing fits.
+    """
     paths = []
     for argument in arguments:
-        is_folder = data.is_text(argument) and tf.io.gfile.isdir(argument)
-        paths += data.list_pictures(argument) if is_folder else [argument]
+        if not data.is_text(argument):
+            paths.append(argument)
+        elif tf.io.gfile.isdir(argument):
+            paths += data.list_pictures(argument)
+        elif glob.has_magic(argument) and not tf.io.gfile.exists(argument):
+            paths += _matching(argument)
+        else:
+            paths.append(argument)
     return paths
+
+
+def _matching(pattern):
+    if found := sorted(tf.io.gfile.glob(pattern)):
+        return found
+    raise UserError(f"{pattern}: no file has such a name")
 
 
 def _table(result: dict) -> str:
