@@ -36,6 +36,7 @@ def training_example(
       index) alone.
     """
 
+    @tf.autograph.experimental.do_not_convert  # it would rewrite all Python below, for seconds
     def make(element):
         crop_seed, flip_seed, augment_seed, erasing_seed, mixing_seed = _seeds(config.seed, element)
         box = preprocess.train_box(config.image_size, config.min_crop_area, crop_seed)
@@ -67,6 +68,7 @@ def evaluation_example(loader: ExampleLoader, config: DataConfig) -> Callable[..
     """
     box = preprocess.eval_box(config.image_size)
 
+    @tf.autograph.experimental.do_not_convert
     def make(raw):
         ok, image, label = loader.load(raw, box)
         image = preprocess.resize(image, config.image_size, config.resize_method)

@@ -78,7 +78,9 @@ def train_dataset(
     loader = training_loader(source, config)
     start = start_step * config.train_batch_size
     stream = source.train_stream(config.seed, start, host_index, host_count)
-    make = training_example(loader, config, augment or augment_policy(config))
+    # A function of somebody's own may count on AutoGraph.
+    own = augment and tf.function(augment)
+    make = training_example(loader, config, own or augment_policy(config))
     examples = stream.map(make, tf.data.AUTOTUNE)
     if loader.tolerant:
         examples = count_bad(examples, config.max_bad_examples, _training_epoch, report)
@@ -150,6 +152,7 @@ def _training_epoch(epoch: tf.Tensor) -> tf.Tensor:
 def _mixer(config: DataConfig):
     """The last step of a training batch: mixes its examples with each other, if configured."""
 
+    @tf.autograph.experimental.do_not_convert
     def mix_examples(batch):
         images, labels = batch["image"], batch["label"]
         if is_mixed(config):

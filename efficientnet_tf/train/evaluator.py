@@ -145,6 +145,7 @@ class Evaluator:
         for _ in tf.range(steps):
             self.strategy.run(self._replica_step, args=(next(iterator),))
 
+    @tf.autograph.experimental.do_not_convert
     def _replica_step(self, batch):
         logits = tf.cast(self.model(batch["image"], training=False), tf.float32)
         first = batch["label"] if batch["label"].shape.rank == 1 else batch["label"][:, 0]

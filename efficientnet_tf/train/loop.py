@@ -56,9 +56,12 @@ class DeviceLoop:
         if self.strategy.num_replicas_in_sync > 1:
             self.strategy.run(self._average_statistics)
 
+    # Without it AutoGraph rewrites all Python that a step is made of, Keras' too, for seconds.
+    @tf.autograph.experimental.do_not_convert
     def _replica_step(self, batch, row):
         self._sums.add(self.train_step(batch), row)
 
+    @tf.autograph.experimental.do_not_convert
     def _average_statistics(self):
         """Averages the batch-norm statistics, and their moving averages, over the replicas.
 
