@@ -3,9 +3,9 @@
 import json
 import math
 
-import keras
 import pytest
 from helpers.reference import reference_dir
+from helpers.shapes import without_values
 
 from efficientnet_tf.arch import cost
 from efficientnet_tf.arch.scaling import block_plans
@@ -70,8 +70,7 @@ def _families():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _families())
 def test_built_network_is_the_plan(name):
-    # A stateless scope leaves the variables without values, so even L2 takes no memory.
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         model = build_network(VARIANTS[name])
     total = cost.total(VARIANTS[name])
     assert _count(model.trainable_weights) == total.trainable

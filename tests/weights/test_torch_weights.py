@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import torch_networks as networks
+from helpers.shapes import without_values
 
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
@@ -36,7 +37,7 @@ def our_config(library, name, **overrides):
 @functools.cache
 def our_shapes(config):
     """Names and shapes of a network's variables, without building arrays."""
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         model = build_network(config, include_preprocessing=False)
     return {name: tuple(v.shape) for name, v in checkpoint_variables(model).items()}
 

@@ -1,7 +1,7 @@
 """Names of layers and the roles they tell, against the blocks' own attributes."""
 
-import keras
 import pytest
+from helpers.shapes import without_values
 
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.nn.network import build_network, network_blocks
@@ -24,7 +24,7 @@ FAMILIES = ["b0", "lite0", "edgetpu-S", "condconv-b0-4e", "x-b0", "v2-s"]
 @pytest.mark.parametrize("family", FAMILIES)
 def test_roles_are_the_blocks_attributes(family):
     name = f"efficientnet{family}" if family.startswith("v2") else f"efficientnet-{family}"
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         model = build_network(model_config(name, depth_coefficient=0.4))
     variables = checkpoint_variables(model)
     roles = layer_roles(variables)

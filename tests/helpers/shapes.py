@@ -1,0 +1,17 @@
+"""Networks of any size in no memory."""
+
+import contextlib
+
+import keras
+
+
+@contextlib.contextmanager
+def without_values():
+    """What is built inside has variables of the right shapes, and no values.
+
+    Keras keeps a list of such variables, and would give all of them values, gigabytes, as soon as
+    anything compiles a model: the list is dropped.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    keras.backend.clear_session()
