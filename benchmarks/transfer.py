@@ -5,8 +5,9 @@
     python benchmarks/transfer.py --plot=docs/transfer.png      # of all that was measured
 
 Tasks, each with a new split or choice of pictures for every seed:
-1. `pictures`: 200 ImageNet validation pictures, each of another class, grouped into six; 150 to
-   train on. A network must find what birds have in common from nine of them.
+1. `pictures-N`: 200 ImageNet validation pictures, each of another class, grouped into six; N to
+   train on, the rest to evaluate. A network must find what birds have in common from nine of them.
+   `pictures` is 150, so that a picture more or less to evaluate is 2 points.
 2. `fashion-N`: N training pictures of Fashion-MNIST, 1,000 of the test's to evaluate, at 64 pixels.
    From the Debian package `dataset-fashion-mnist`, installed if it is not.
 3. `digits`: scikit-learn's handwritten digits at 64 pixels, 1,437 to train on.
@@ -156,7 +157,7 @@ def write_pictures(task: str, seed: int, folder: Path, imagenet: Path | None) ->
     """Writes `train/<class>/` and `val/<class>/`."""
     name, _, count = task.partition("-")
     splits = {
-        "pictures": lambda: imagenet_pictures(imagenet, seed),
+        "pictures": lambda: imagenet_pictures(imagenet, int(count or 150), seed),
         "fashion": lambda: fashion_pictures(int(count), seed),
         "digits": lambda: digit_pictures(seed),
     }[name]()
@@ -170,8 +171,8 @@ def write_pictures(task: str, seed: int, folder: Path, imagenet: Path | None) ->
                 Image.fromarray(picture).save(path)
 
 
-def imagenet_pictures(folder: Path, seed: int) -> dict[str, list]:
-    """The pictures of the records as they are, by group; three quarters of each to train on."""
+def imagenet_pictures(folder: Path, count: int, seed: int) -> dict[str, list]:
+    """The pictures of the records as they are, by group; of each the same share to train on."""
     import tensorflow as tf
 
     groups = defaultdict(list)
@@ -183,7 +184,7 @@ def imagenet_pictures(folder: Path, seed: int) -> dict[str, list]:
     for group, pictures in sorted(groups.items()):
         order = np.random.default_rng(seed).permutation(len(pictures))
         for place, index in enumerate(order):
-            split = "train" if place < 0.75 * len(pictures) else "val"
+            split = "train" if place < count / 200 * len(pictures) else "val"
             splits[split].append((pictures[index], group))
     return splits
 
@@ -251,7 +252,7 @@ def summarised(results: list[dict]) -> dict[str, dict[str, tuple[float, float, f
 def _place(task: str) -> tuple[int, int]:
     """In the order of `SIZES`, and by the number of pictures."""
     name, _, count = task.partition("-")
-    return list(SIZES).index(name), int(count or 0)
+    return list(SIZES).index(name), int(count or 150)
 
 
 def table(results: list[dict]) -> str:

@@ -394,13 +394,14 @@ class RunConfig:
 
     Attributes:
       mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary`, `lr_range`,
-        `prepare` or `data_service`.
+        `benchmark`, `prepare` or `data_service`.
       model_name: as in `available_models()`; None for the variant that the weights are of, or
         `efficientnet-b0`.
       overrides: the fields of `ModelConfig` that were said, `{"dropout_rate": 0.3}`. Image size,
         resize method and number of classes are said in `data`.
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
+      benchmark: what is measured, `train,inference,input` or some of them.
       eval_report: folder for a report on what is evaluated; None for none.
       explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
@@ -420,6 +421,7 @@ class RunConfig:
     distribution: DistributionConfig = DistributionConfig()
     arguments: tuple[str, ...] = ()
     output_json: str | None = None
+    benchmark: str = "train,inference"
     eval_report: str | None = None
     explain: str | None = None
     export_dir: str | None = None

@@ -25,7 +25,9 @@ ALLOWED = {
     "build": {"arch", "config", "nn", "weights"},
     "applications": {"arch", "build", "weights"},
     "imagenet": {"arch", "config"},
-    "run": {"arch", "config", "data", "imagenet", "installation", "nn", "train", "weights"},
+    "run": {
+        *("arch", "config", "data", "export", "imagenet", "installation", "nn", "train", "weights")
+    },
     "__init__": {"arch", "installation", "serializable"},
 }
 # Third-party modules that only some rooms may touch.

@@ -31,6 +31,16 @@ def choice(*names: str) -> Choice:
     return Choice(names)
 
 
+def some_of(*names: str) -> Check:
+    """Accepts one or more of a few names, with commas between them."""
+
+    def check(flag: str, value: str) -> UserError | None:
+        unknown = [name for name in value.split(",") if name not in names]
+        return unknown_name(f"--{flag}", unknown[0], names) if unknown else None
+
+    return check
+
+
 def _rule(holds: Callable[[float], bool], words: str) -> Check:
     def check(flag: str, value: float) -> UserError | None:
         return None if holds(value) else UserError(f"--{flag}={value} must be {words}")

@@ -24,6 +24,7 @@ from efficientnet_tf.run.flag_checks import (
     positive,
     range_steps,
     rate,
+    some_of,
     strength,
 )
 from efficientnet_tf.run.flag_row import Flag, everyday
@@ -37,9 +38,12 @@ MODES = (
     "convert",
     "summary",
     "lr_range",
+    "benchmark",
     "prepare",
     "data_service",
 )
+
+BENCHMARKS = ("train", "inference", "input")
 
 # What holds while a flag is absent.
 _network = "the network's own"
@@ -49,6 +53,12 @@ _data = "the data's own"
 TOPICS: dict[str, tuple[Flag, ...]] = {
     "What to do": (
         everyday("mode", "run", "the task", choice(*MODES)),
+        Flag(
+            "benchmark",
+            "run",
+            "--mode=benchmark: what is measured, some of train,inference,input",
+            some_of(*BENCHMARKS),
+        ),
         everyday(
             "seed",
             "data",

@@ -190,6 +190,7 @@ _OF_ONE_MODE = {
 # What is asked for once and is no part of the run that its flagfile starts again.
 _OF_THIS_INVOCATION = (
     "allow_config_change",
+    "benchmark",
     "mode",
     "eval_report",
     "explain",

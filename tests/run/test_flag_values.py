@@ -67,6 +67,7 @@ def test_numbers_are_checked(row):
         ("--profile_steps=0,5", "--profile_steps=0,5 must be"),
         ("--profile_steps=x", "--profile_steps=x must be"),
         ("--lr_range_steps=5", "at least 20"),
+        ("--benchmark=train,inptu", "unknown --benchmark 'inptu'; did you mean input?"),
         ("--train_steps", "train_steps"),
     ],
 )

@@ -141,7 +141,9 @@ def test_a_flag_fills_its_field_and_no_other(row):
     sample = {bool: not row.initial, int: 65, float: 0.5, str: "words"}[row.kind]
     if isinstance(row.check, Choice):
         sample = row.check.names[-1]
-    sample = {"model_name": "efficientnet-lite3", "profile_steps": "3,4"}.get(row.name, sample)
+    sample = {"model_name": "efficientnet-lite3", "profile_steps": "3,4", "benchmark": "input"}.get(
+        row.name, sample
+    )
     config = config_of(f"--{row.name}={sample}")
     paths = changes(config)
     assert {path.partition(".")[2] for path in paths} == {row.name} or paths == RENAMED[row.name]

@@ -16,6 +16,7 @@ _MODES = {
     "convert": ("convert", "convert"),
     "summary": ("summary", "summary"),
     "lr_range": ("lr_range", "lr_range"),
+    "benchmark": ("benchmark", "benchmark"),
     "prepare": ("prepare", "prepare"),
     "data_service": ("data_service", "data_service"),
 }
