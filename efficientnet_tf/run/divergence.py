@@ -20,13 +20,16 @@ def reordered(config: DataConfig, rollbacks: int) -> DataConfig:
     return dataclasses.replace(config, seed=(config.seed + rollbacks * _SEED_STEP) % 2**31)
 
 
-def explained(session: Session, error: Diverged, rollbacks: int) -> UserError:
-    """The error with the images of the step, all of which are listed in the run's folder."""
+def with_images(session: Session, error: Diverged, rollbacks: int) -> UserError:
+    """The error with the images of the step, all of which are listed in the run's folder.
+
+    After a rollback the same step has other images, and a file of its own.
+    """
     if not session.is_chief:
         return error
     config = reordered(session.config.data, rollbacks)
     names = data.images_of_step(session.source, config, error.step, num_workers(session.strategy))
-    file = f"diverged-{error.step}.txt"
+    file = f"diverged-{error.step}{f'-{rollbacks}' if rollbacks else ''}.txt"
     session.folder.write_text(file, "".join(f"{name}\n" for name in names))
     first = ", ".join(names[:_NAMES_SHOWN]) + ", …" * (len(names) > _NAMES_SHOWN)
     return UserError(f"{error}; its images ({first}) are listed in {session.folder.file(file)}")

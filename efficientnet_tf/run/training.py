@@ -64,7 +64,7 @@ class Training:
 
     def _roll_back(self, error: Diverged) -> None:
         session, record = self.session, self.record
-        told = divergence.explained(session, error, record.rollbacks)
+        told = divergence.with_images(session, error, record.rollbacks)
         end = divergence.reason_to_stop(session, error, record.rollbacks)
         if end is not None:
             raise UserError("; ".join(filter(None, [str(told), end]))) from None
