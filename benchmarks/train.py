@@ -56,7 +56,7 @@ def parsed() -> argparse.Namespace:
 
 def compiled(model: keras.Model, batch: dict[str, tf.Tensor]):
     """The step as a function of its own; what it returns is on the host."""
-    step = recipe_step(model, len(batch["label"]), TrainConfig())
+    step = recipe_step(model, len(batch["label"]), TrainConfig(), compiled_swish=True)
     function = tf.function(lambda: step(batch), autograph=False)
     return lambda: [value.numpy() for value in tf.nest.flatten(function())]
 

@@ -3,6 +3,7 @@
 import keras  # noqa: F401  Loading Keras registers this room's classes: not amid their imports.
 
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
+from efficientnet_tf.data.augment.compiled import xla_works
 from efficientnet_tf.data.augment.gallery import gallery
 from efficientnet_tf.data.augment.layer import Augmentation
 from efficientnet_tf.data.augment.randaugment import RandAugment
@@ -46,4 +47,5 @@ __all__ = [
     "shown",
     "take_census",
     "train_dataset",
+    "xla_works",
 ]

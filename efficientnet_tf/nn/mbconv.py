@@ -12,6 +12,7 @@ from efficientnet_tf.nn.layers import (
     ConvBatchNorm,
     Dropout,
     SqueezeExcite,
+    activated,
     conv2d,
     depthwise_conv2d,
     normalization,
@@ -168,8 +169,8 @@ class MBConvBlock(Block):
         routing = self.routing(inputs)
         x = inputs
         if self.expand_conv:
-            x = self.activation(self.expand_norm(self.expand_conv(x, *routing)))
-        x = self.activation(self.depthwise_norm(self.depthwise_conv(x, *routing)))
+            x = activated(self.activation, self.expand_norm(self.expand_conv(x, *routing)))
+        x = activated(self.activation, self.depthwise_norm(self.depthwise_conv(x, *routing)))
         expansion = self.se(x) if self.se else x
         return self.project_norm(self.project_conv(expansion, *routing)), expansion
 
@@ -237,8 +238,8 @@ class FusedMBConvBlock(Block):
 
     def branch(self, inputs):
         if not self.expand_conv:
-            return self.activation(self.project_norm(self.project_conv(inputs))), inputs
-        x = self.activation(self.expand_norm(self.expand_conv(inputs)))
+            return activated(self.activation, self.project_norm(self.project_conv(inputs))), inputs
+        x = activated(self.activation, self.expand_norm(self.expand_conv(inputs)))
         expansion = self.se(x) if self.se else x
         return self.project_norm(self.project_conv(expansion)), expansion
 

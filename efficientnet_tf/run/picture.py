@@ -24,7 +24,9 @@ def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = 6
       uint8 [height, width, 3] on white.
     """
     factor = max(1, -(-_SMALLEST_SIDE // images.shape[2]))
-    pixels = np.clip(np.nan_to_num(images), 0, 255).astype(np.uint8).repeat(factor, 1).repeat(factor, 2)
+    pixels = (
+        np.clip(np.nan_to_num(images), 0, 255).astype(np.uint8).repeat(factor, 1).repeat(factor, 2)
+    )
     lines = 1 + max(caption.count("\n") for caption in captions)
     largest = _FONT_SIZES[min(lines, 2) - 1]  # a smaller one for all, rather than one for each line
     cell_height = pixels.shape[1] + lines * _CAPTION_HEIGHT + _GAP

@@ -22,6 +22,8 @@ from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.step import TrainStep
 from efficientnet_tf.weights.warm_start import start_from
 
+_MANY_PIXELS = 2**18  # sixteen images of 128 pixels
+
 
 def build_step(
     session: Session, learning_rate: LearningRateSchedule
@@ -74,10 +76,23 @@ def build_step(
         rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
         _class_weights(session),
         plain_moments=distribute.is_tpu(strategy),
+        compiled_swish=_compiles_swish(session),
         loss_scale=loss_scale,
         compiled=config.distribution.use_xla and not distribute.is_tpu(strategy),
     )
     return step, report, memory
+
+
+def _compiles_swish(session: Session) -> bool:
+    """On CPUs with XLA, for steps long enough to make up for a second or two of compiling."""
+    config = session.config
+    pixels = session.share("train_batch_size") * config.data.image_size**2
+    return (
+        pixels >= _MANY_PIXELS
+        and distribute.is_cpu(session.strategy)
+        and not config.distribution.use_xla
+        and data.xla_works()
+    )
 
 
 def _check_accumulation(session: Session) -> None:

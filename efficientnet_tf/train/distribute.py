@@ -135,6 +135,11 @@ def is_tpu(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
+def is_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the devices are CPUs."""
+    return not is_tpu(strategy) and not tf.config.list_logical_devices("GPU")
+
+
 def per_replica_batch(strategy: tf.distribute.Strategy, batch_size: int, flag: str) -> int:
     """Examples of a global batch that one replica sees.
 

@@ -40,7 +40,7 @@ class TrainStep:
       clip_norm: the largest global norm of the gradients, 0 for any.
       rate_factors: what to multiply the rate of each variable by, by its path; empty for nothing.
       class_weights: one for each output of the network; None for none.
-      plain_moments: see `StepContext`.
+      plain_moments, compiled_swish: see `StepContext`.
       loss_scale: of a network that computes in float16; None for another.
       compiled: by XLA, forward and backward pass; the sum over replicas is not part of that.
     """
@@ -55,6 +55,7 @@ class TrainStep:
     rate_factors: Mapping[str, float] = field(default_factory=dict)
     class_weights: Sequence[float] | None = None
     plain_moments: bool = False
+    compiled_swish: bool = False
     loss_scale: LossScale | None = None
     compiled: bool = False
 
@@ -162,6 +163,7 @@ class TrainStep:
             counter=number * self.config.grad_accum_steps + tf.cast(part, tf.int64),
             batch_norm_replicas=self.batch_norm_replicas,
             plain_moments=self.plain_moments,
+            compiled_swish=self.compiled_swish,
             remat=self.config.remat == "blocks",
         )
 
