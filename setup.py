@@ -121,7 +121,7 @@ setup(
         "beam": ["apache-beam"],  # docs/batch_prediction.md
         "test": [
             "pytest",
-            "pytest-xdist",  # the tests on two cores
+            "pytest-xdist>=3.7",  # the tests on two cores
             "ruff",
             "pyright[nodejs]",  # with the Node.js that it runs on
             "setuptools>=77",  # the tests build a wheel
