@@ -64,3 +64,14 @@ def test_input_needs_data():
     result = call(*flags, "--benchmark=input")
     assert result.returncode == 1
     assert result.stderr.startswith("error: --benchmark=input reads data: name them with --dataset")
+
+
+def test_a_broken_picture_is_one_line(tmp_path):
+    for name in ("ant/0.png", "bee/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n no picture")
+    flags = [flag for flag in MODE if not flag.startswith("--dataset")]
+    flags += [f"--data_dir={tmp_path}", "--dataset=folder", "--train_batch_size=1"]
+    result = call(*flags, "--benchmark=input")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith(f"error: {tmp_path}/")

@@ -13,7 +13,7 @@ from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.export.frozen import inference_function
 from efficientnet_tf.run.pace import Pace, measure_pace
-from efficientnet_tf.run.session import Session, open_session
+from efficientnet_tf.run.session import Session, explained, open_session
 from efficientnet_tf.run.step_memory import step_memory
 from efficientnet_tf.run.steps import build_loop, build_step
 from efficientnet_tf.train.schedule import build_schedule
@@ -65,7 +65,8 @@ def _input(config: RunConfig) -> tuple[int, Pace]:
     session = _open(config, config.data.train_batch_size)
     batch = session.share("train_batch_size")
     batches = iter(data.train_dataset(session.source, session.config.data, batch))
-    return batch, measure_pace(lambda: next(batches), batch, _SECONDS)
+    with explained(session.source, lambda: 0):
+        return batch, measure_pace(lambda: next(batches), batch, _SECONDS)
 
 
 _PARTS = {"train": _train, "inference": _inference, "input": _input}
