@@ -3,34 +3,19 @@
 import keras
 import numpy as np
 import pytest
+from helpers.families import FAMILIES, IMAGES, small
 
-from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import UserError
 from efficientnet_tf.nn.folding import fold_batch_norm
 from efficientnet_tf.nn.freezing import freeze_batch_norm
-from efficientnet_tf.nn.network import build_network, feature_extractor
+from efficientnet_tf.nn.network import feature_extractor
 
 pytestmark = pytest.mark.slow
 
-FAMILIES = [
-    "efficientnet-b0",
-    "efficientnet-lite0",
-    "efficientnet-edgetpu-S",
-    "efficientnet-condconv-b0-4e",
-    "efficientnet-x-b0",
-    "efficientnet-h-b5",
-    "efficientnetv2-b0",
-]
-IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 40, 32, 3)).astype("float32")
 
-
-def small(name="efficientnet-b0", include_top=True, **overrides):
+def with_statistics(name="efficientnet-b0", **options):
     """A small network whose batch norm does something."""
-    scaling = {"width_coefficient": 0.25, "depth_coefficient": 0.3}
-    config = model_config(name, **scaling, num_classes=7, **overrides)
-    model = build_network(
-        config, input_shape=(None, None, 3), include_top=include_top, classifier_activation=None
-    )
+    model = small(name, classifier_activation=None, **options)
     draw = np.random.default_rng(1)
     for variable in model.weights:
         role = variable.path.rpartition("/")[2]
@@ -56,7 +41,7 @@ def statistics(model):
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family(name, padding, tmp_path):
-    model = small(name, padding=padding)
+    model = with_statistics(name, overrides={"padding": padding})
     folded = fold_batch_norm(model)
     assert_equal_outputs(model, folded)
     assert statistics(model) and not statistics(folded)
@@ -68,7 +53,7 @@ def test_every_family(name, padding, tmp_path):
 
 
 def test_the_model_stays_as_it_is():
-    model = small()
+    model = with_statistics()
     before = model.get_weights()
     folded = fold_batch_norm(model)
     for variable in folded.weights:
@@ -78,7 +63,7 @@ def test_the_model_stays_as_it_is():
 
 
 def test_a_head_of_the_users_own_and_networks_within_networks():
-    backbone = small(include_top=False, name="efficientnet-lite0")
+    backbone = with_statistics("efficientnet-lite0", include_top=False)
     inputs = keras.Input((None, None, 3))
     x = keras.layers.GlobalAveragePooling2D()(backbone(inputs))
     x = keras.layers.BatchNormalization(name="own")(keras.layers.Dense(5, "relu")(x))
@@ -91,7 +76,7 @@ def test_a_head_of_the_users_own_and_networks_within_networks():
 
 
 def test_endpoints_frozen_and_folded_twice():
-    model = small()
+    model = with_statistics()
     freeze_batch_norm(model)
     features = feature_extractor(model, ["reduction_2", "block_1/expansion_output", "logits"])
     assert_equal_outputs(features, fold_batch_norm(features))

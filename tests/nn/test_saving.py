@@ -3,28 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from helpers.families import FAMILIES, IMAGES, small
 
-from efficientnet_tf.arch.variants import model_config
-from efficientnet_tf.nn.network import build_network, feature_extractor
+from efficientnet_tf.nn.network import feature_extractor
 
 pytestmark = pytest.mark.slow
-
-FAMILIES = [
-    "efficientnet-b0",
-    "efficientnet-lite0",
-    "efficientnet-edgetpu-S",
-    "efficientnet-condconv-b0-4e",
-    "efficientnet-x-b0",
-    "efficientnet-h-b5",
-    "efficientnetv2-b0",
-]
-IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 40, 32, 3)).astype("float32")
-
-
-def small(name, **overrides):
-    scaling = {"width_coefficient": 0.25, "depth_coefficient": 0.3}
-    config = model_config(name, **scaling, num_classes=7, **overrides)
-    return build_network(config, input_shape=(None, None, 3))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -52,7 +35,7 @@ def test_configuration_round_trip(name):
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
 @pytest.mark.parametrize("name", ["efficientnetv2-b0", "efficientnet-condconv-b0-4e"])
 def test_loads_where_keras_is_set_to_channels_first(name, padding, tmp_path):
-    model = small(name, padding=padding)
+    model = small(name, overrides={"padding": padding})
     model.save(tmp_path / "model.keras")
     expected = np.asarray(model(IMAGES))
     keras.config.set_image_data_format("channels_first")
