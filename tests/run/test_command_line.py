@@ -4,12 +4,15 @@ import importlib
 import json
 import signal
 import subprocess
+import time
 
 import pytest
+import tensorflow as tf
 from helpers.command import TINY, call, command, last_result, main
 
 from efficientnet_tf.run import modes
 from efficientnet_tf.run.flag_table import MODES
+from efficientnet_tf.run.modes import summary
 
 pytestmark = pytest.mark.slow
 
@@ -179,3 +182,34 @@ def test_flags_without_effect_say_so_once(tmp_path):
     assert result.stderr.count("num_parallel_calls") == 0  # the error comes first
     result = main("--num_parallel_calls=8", "--use_tpu", cwd=tmp_path)
     assert result.stderr.count("--num_parallel_calls has no effect") == 1
+
+
+@pytest.mark.parametrize("seconds", [1.5, 3.0])
+@pytest.mark.fault(
+    "Killed and stopped",
+    "Ctrl-C while TensorFlow starts",
+    "one line, status 130; nothing is written",
+)
+def test_an_interrupted_start_is_one_line(seconds, tmp_path):
+    process = subprocess.Popen(
+        command(*TINY, "--train_steps=1000", f"--model_dir={tmp_path / 'run'}"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in error
+    assert error.splitlines()[-1] == "interrupted" and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["ResourceExhausted", "Unavailable", "PermissionDenied"])
+@pytest.mark.fault("Disk", "what else a file system or a device refuses at the start", "one line")
+def test_what_tensorflow_is_refused_is_one_line(kind, monkeypatch):
+    def refused(config):
+        raise getattr(tf.errors, f"{kind}Error")(None, None, "no more of it\n\t[[node]]")
+
+    monkeypatch.setattr(summary, "summary", refused)
+    result = call("--mode=summary")
+    assert (result.returncode, result.stderr) == (1, "error: no more of it\n")
