@@ -2,11 +2,12 @@
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import ModelConfig, UserError
@@ -28,6 +29,8 @@ class Predictor:
       weights: opened.
       batch_size: pictures at once.
       explanations: where to draw what speaks for the likeliest class, None for nowhere.
+      is_frozen: run the network as `inference_function`, which takes seconds to make and pays off
+        from some thousand pictures on.
 
     Attributes:
       brightest: the largest pixel value seen, None before the first picture.
@@ -39,6 +42,7 @@ class Predictor:
         weights: OpenedWeights,
         batch_size: int,
         explanations: Explanations | None = None,
+        is_frozen: bool = False,
     ):
         self.network, self._batch_size, self._explanations = network, batch_size, explanations
         size = network.input_size
@@ -47,7 +51,7 @@ class Predictor:
             network, input_shape=(size, size, 3), classifier_activation=activation
         )
         load_opened(self._model, weights)
-        self._probabilities = inference_function(self._model)
+        self._probabilities = (inference_function if is_frozen else _traced)(self._model)
         self._names = class_names(network.num_classes, weights.label_names)
         # The data's classes are 0, 1, ... whether the network has a background class or not.
         self._offset = int(self._names[0] == BACKGROUND)
@@ -113,6 +117,18 @@ class Predictor:
             }
             for index in best
         ]
+
+
+def _traced(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
+    """For batches of any size. Keras' own `predict` would have XLA compile the network.
+
+    On a CPU that takes longer than most predictions do, and TensorFlow's build for TPUs has no XLA
+    for the CPU.
+    """
+    images = tf.TensorSpec(model.input_shape, tf.float32)
+    return tf.function(
+        lambda images: model(images, training=False), input_signature=[images], autograph=False
+    )
 
 
 def class_names(num_classes: int, label_names: Sequence[str] | None) -> list[str]:

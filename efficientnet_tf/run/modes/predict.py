@@ -18,6 +18,7 @@ from efficientnet_tf.train.progress import Progress
 
 # More than a person would read are printed only where they go to no file.
 _MAX_PRINTED = 20
+_MANY = 2000  # pictures for which freezing the network pays off
 
 
 def predict(config: RunConfig) -> None:
@@ -41,7 +42,9 @@ def predict(config: RunConfig) -> None:
     explanations = Explanations(config.explain, readable) if config.explain and readable else None
     weights = to_predict(config)
     network, config = resolve(config, weights)
-    predictor = Predictor(network, weights, config.data.eval_batch_size, explanations)
+    predictor = Predictor(
+        network, weights, config.data.eval_batch_size, explanations, is_frozen=len(paths) >= _MANY
+    )
     failed = _write(predictor.predict(paths), len(paths), output)
     if predictor.brightest is not None and predictor.brightest <= 1:
         warn_of_unit_range()
