@@ -34,10 +34,11 @@ KERAS = {
 
 def main() -> None:
     options = parsed()
+    size = options.size or en.input_size(options.model)
+    runs = candidates(options.model, size)
     for batch in options.batches:
-        size = options.size or en.input_size(options.model)
         images = np.random.default_rng(0).uniform(0, 255, (batch, size, size, 3)).astype("float32")
-        calls = {name: bound(run, images) for name, run in candidates(options.model, size).items()}
+        calls = {name: bound(run, images) for name, run in runs.items()}
         turns = take_turns(calls, options.rounds, options.seconds)
         print(f"\n{options.model}, {size} pixels, batches of {batch}\n\n{table(turns, batch)}")
         append_results(options.results, turns, model=options.model, size=size, batch=batch)
@@ -62,17 +63,19 @@ def candidates(name: str, size: int) -> dict[str, Callable]:
     """What runs the network on an array of images; keras.applications first, if it has it."""
     found = {}
     if peer := KERAS.get(name):
-        model = with_statistics(getattr(keras.applications, peer)(weights=None))
+        build = getattr(keras.applications, peer)
+        model = with_statistics(build(weights=None, input_shape=(size, size, 3)))
         found["keras.applications, tf.function"] = compiled(model)
         found["keras.applications, predict"] = predicting(model)
     ours = with_statistics(en.build_model(name, input_shape=(size, size, 3)))
     found["ours, tf.function"] = compiled(ours)
     found["ours, predict"] = predicting(ours)
-    found["ours, folded, predict"] = predicting(en.fold_batch_norm(ours))
+    folded = en.fold_batch_norm(ours)
+    found["ours, folded, predict"] = predicting(folded)
     found["ours, inference_function"] = en.inference_function(ours)
     for label, (module, export) in EXPORTS.items():
         if importlib.util.find_spec(module):
-            found[label] = export(en.fold_batch_norm(ours))
+            found[label] = export(folded)
     return found
 
 
