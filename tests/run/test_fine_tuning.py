@@ -130,8 +130,7 @@ def test_the_commands(home, monkeypatch):
         assert result.returncode == 0, (arguments, result.stderr)
     curve = accuracies(home / "runs" / "pictures")[:20]
     assert len(curve) == 20
-    # 0.56 on two cores and 0.48 on one, whose sums are rounded otherwise
-    assert max(curve) - curve[-1] <= 0.02 and curve[-1] > 0.4
+    assert max(curve) - curve[-1] <= 0.02 and curve[-1] > 0.5
     files = (
         "pictures.keras",
         "runs/pictures/report/per_class.csv",
