@@ -401,7 +401,7 @@ class RunConfig:
         resize method and number of classes are said in `data`.
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
-      benchmark: what is measured, `train,inference,input` or some of them.
+      benchmark: what is measured, some of `train,inference,input`; None for the first two.
       eval_report: folder for a report on what is evaluated; None for none.
       explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
@@ -421,7 +421,7 @@ class RunConfig:
     distribution: DistributionConfig = DistributionConfig()
     arguments: tuple[str, ...] = ()
     output_json: str | None = None
-    benchmark: str = "train,inference"
+    benchmark: str | None = None
     eval_report: str | None = None
     explain: str | None = None
     export_dir: str | None = None

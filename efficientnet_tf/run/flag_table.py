@@ -56,8 +56,9 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "benchmark",
             "run",
-            "--mode=benchmark: what is measured, some of train,inference,input",
+            f"--mode=benchmark: what is measured, some of {','.join(BENCHMARKS)}",
             some_of(*BENCHMARKS),
+            unset="train,inference",
         ),
         everyday(
             "seed",

@@ -180,6 +180,7 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
 
 # Fields of a run that one mode alone looks at.
 _OF_ONE_MODE = {
+    "benchmark": "benchmark",
     "output_json": "predict",
     "explain": "predict",
     "eval_report": "eval",

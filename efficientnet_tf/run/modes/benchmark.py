@@ -18,6 +18,7 @@ from efficientnet_tf.run.step_memory import step_memory
 from efficientnet_tf.run.steps import build_loop, build_step
 from efficientnet_tf.train.schedule import build_schedule
 
+_DEFAULT = "train,inference"
 _SECONDS = 5.0  # of each measurement
 _MOST_STEPS = 8  # of one call
 _RUN = 65_536  # steps of the run whose first ones are measured: the rate's schedule wants an end
@@ -32,7 +33,7 @@ def benchmark(config: RunConfig) -> None:
     Raises:
       UserError: not even one image fits, or a part is asked for that cannot be measured here.
     """
-    parts = config.benchmark.split(",")
+    parts = (config.benchmark or _DEFAULT).split(",")
     _check(config, parts)
     results = {}
     for part in parts:
