@@ -1,13 +1,15 @@
 """Images per second of networks on a GPU, beside timm's: training and inference, in bfloat16.
 
     pip install torch timm     # the peer, where its packages fit beside TensorFlow's
-    python benchmarks/gpu.py [--networks efficientnet-b0 ...] [--rounds 3] [--results gpu.jsonl]
+    python benchmarks/gpu.py [--networks efficientnet-b0 ...] [--rounds 5] [--results gpu.jsonl]
+    python benchmarks/gpu.py --table --results benchmarks/gpu.jsonl    # measured before
 
-Every measurement is a process of its own, and the candidates take turns, round after round. Images
-are random and lie on the device: the pace is that of the network alone. Training is forward and
-backward pass, RMSProp, weight decay and the average of the weights. Candidates whose packages are
-not installed are left out; on a machine without a GPU all is small, PyTorch does not compile, and
-the figures say only that the program works.
+Every candidate is a process of its own that compiles once; then they take turns, round by round.
+Images are random and lie on the device: the pace is that of the network alone. Training is forward
+and backward pass, RMSProp, weight decay and the average of the weights; for inference the batch
+norm of ours is folded into the convolutions. Candidates whose packages are not installed are left
+out; on a machine without a GPU all is small, PyTorch does not compile, and the figures say only
+that the program works.
 """
 
 import argparse
@@ -18,14 +20,20 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from subprocess import PIPE
 
 # A step, or a prediction, that is done when the function returns or `finish` does.
 Work = tuple[Callable[[], object], Callable[[], object]]
+KINDS = ("inference", "train")
 _SMALL_SIZE, _SMALL_BATCH = 64, 4
+_MARK = "benchmark:"  # before what a worker says
 
 
 @dataclass(frozen=True)
@@ -58,24 +66,32 @@ TASKS = {
 def main() -> None:
     options = parsed()
     if options.worker:
-        task = Task(**json.loads(options.worker))
-        rate = measured(*CANDIDATES[options.candidates[0]].work(task, options.kind), options)
-        print(json.dumps(rate * task.batch))
-        return
-    found = rates(options)
-    print(table(found))
+        work = CANDIDATES[options.candidates[0]].work
+        return serve(*work(Task(**json.loads(options.worker)), options.kind), options.seconds)
+    print(table(read(options.results) if options.table else rates(options)))
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="*", choices=TASKS, default=list(TASKS))
     parser.add_argument("--candidates", nargs="*", choices=CANDIDATES, default=list(CANDIDATES))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of one measurement")
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=KINDS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     parser.add_argument("--results", type=Path, help="gets a line of JSON for each measurement")
+    parser.add_argument("--table", action="store_true", help="of --results, without measuring")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--kind", default="train", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def read(path: Path) -> dict[tuple[str, str, str], list[float]]:
+    """As `rates`, of the lines that an earlier run wrote."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for line in map(json.loads, path.read_text().splitlines()):
+        key = (line["network"], line["kind"], line["candidate"])
+        found.setdefault(key, []).append(line["images_per_s"])
+    return found
 
 
 def rates(options: argparse.Namespace) -> dict[tuple[str, str, str], list[float]]:
@@ -87,16 +103,22 @@ def rates(options: argparse.Namespace) -> dict[tuple[str, str, str], list[float]
         task = TASKS[network]
         if not gpu:
             task = dataclasses.replace(task, size=_SMALL_SIZE, batch=_SMALL_BATCH)
-        for kind in ("train", "inference"):
-            for _ in range(options.rounds):
-                for name in candidates:
-                    rate = in_a_process(name, task, kind, options.seconds)
-                    found.setdefault((network, kind, name), []).append(rate)
-                    line = {**vars(task), "kind": kind, "candidate": name, "images_per_s": rate}
-                    print(json.dumps(line | {"gpu": gpu}), flush=True)
-                    if options.results:
-                        with options.results.open("a") as file:
-                            file.write(json.dumps(line | {"gpu": gpu}) + "\n")
+        with ExitStack() as stack:
+            workers = {
+                (kind, name): stack.enter_context(Worker(name, task, kind, options.seconds))
+                for kind in options.kinds
+                for name in candidates
+            }
+            for worker in workers.values():  # they compile side by side
+                worker.answer()
+            for kind, name in sorted(workers) * options.rounds:
+                rate = workers[kind, name].turn() * task.batch
+                found.setdefault((network, kind, name), []).append(rate)
+                line = {**vars(task), "kind": kind, "candidate": name, "images_per_s": rate}
+                print(json.dumps(line | {"gpu": gpu}), flush=True)
+                if options.results:
+                    with options.results.open("a") as file:
+                        file.write(json.dumps(line | {"gpu": gpu}) + "\n")
     return found
 
 
@@ -110,28 +132,56 @@ def has_gpu() -> str:
         return ""
 
 
-def in_a_process(name: str, task: Task, kind: str, seconds: float) -> float:
-    command = [sys.executable, __file__, f"--worker={json.dumps(vars(task))}", f"--kind={kind}"]
-    command += ["--candidates", name, f"--seconds={seconds}"]
-    environment = {**os.environ, **CANDIDATES[name].environment, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if result.returncode:
-        sys.exit(f"{name} on {task.network} failed:\n{result.stderr[-2000:]}")
-    return float(result.stdout.splitlines()[-1])
+class Worker:
+    """A process of one candidate: it compiles, and then measures whenever it is asked to."""
+
+    def __init__(self, name: str, task: Task, kind: str, seconds: float):
+        self._title = f"{name}: {kind} of {task.network}"
+        command = [sys.executable, __file__, f"--worker={json.dumps(vars(task))}"]
+        command += [f"--kind={kind}", "--candidates", name, f"--seconds={seconds}"]
+        environment = {**os.environ, **CANDIDATES[name].environment, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, it lives as long as this
+        self._process = subprocess.Popen(
+            command, stdin=PIPE, stdout=PIPE, stderr=self._errors, text=True, env=environment
+        )
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._errors.close()
+
+    def turn(self) -> float:
+        """Steps a second."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return float(self.answer())
+
+    def answer(self) -> str:
+        """The next line that the process prints of its own, not its libraries."""
+        for line in self._process.stdout:
+            if line.startswith(_MARK):
+                return line.removeprefix(_MARK)
+        self._errors.seek(0)
+        sys.exit(f"{self._title} failed:\n{self._errors.read()[-2000:]}")
 
 
-def measured(step: Callable, finish: Callable, options: argparse.Namespace) -> float:
-    """Steps a second, after those that compile."""
+def serve(step: Callable, finish: Callable, seconds: float) -> None:
+    """A worker's side: steps that compile, then a measurement for every line that comes."""
     for _ in range(3):
         step()
     finish()
-    steps, started = 0, time.perf_counter()
-    while time.perf_counter() - started < options.seconds:
-        for _ in range(5):
-            step()
-        finish()
-        steps += 5
-    return steps / (time.perf_counter() - started)
+    print(_MARK, flush=True)
+    for _ in sys.stdin:
+        steps, started = 0, time.perf_counter()
+        while time.perf_counter() - started < seconds:
+            for _ in range(10):
+                step()
+            finish()
+            steps += 10
+        print(_MARK, steps / (time.perf_counter() - started), flush=True)
 
 
 def table(found: dict[tuple[str, str, str], list[float]]) -> str:
@@ -154,7 +204,7 @@ def of_tensorflow(task: Task, kind: str) -> Work:
 
     from efficientnet_tf.config import TrainConfig
 
-    model = network(task)
+    model = network(task, kind)
     images = tf.random.uniform([task.batch, task.size, task.size, 3], 0, 255)
     if kind == "inference":
         run = tf.function(lambda: model(images, training=False), jit_compile=True)
@@ -178,7 +228,7 @@ def of_jax(task: Task, kind: str) -> Work:
     from jax import numpy as jnp
 
     keras.config.set_dtype_policy("mixed_bfloat16")
-    model = network(task)
+    model = network(task, kind)
     images = jnp.asarray(
         jax.random.uniform(jax.random.key(0), (task.batch, task.size, task.size, 3)) * 255
     )
@@ -202,31 +252,34 @@ def of_jax(task: Task, kind: str) -> Work:
         decay = sum(jnp.sum(v * v) for v in trained if v.ndim > 1)
         return loss(labels, logits) + 5e-6 * decay, others
 
-    @jax.jit
+    @partial(jax.jit, donate_argnums=(0, 1, 2, 3))
     def step(trained, others, slots, averages):
         (value, others), gradients = jax.value_and_grad(objective, has_aux=True)(trained, others)
         trained, slots = optimizer.stateless_apply(slots, gradients, trained)
         averages = [a * 0.9999 + t * 0.0001 for a, t in zip(averages, trained, strict=True)]
         return value, (trained, others, slots, averages)
 
-    state = [None, (trained, others, [v.value for v in optimizer.variables], trained)]
+    slots, averages = [v.value for v in optimizer.variables], [jnp.copy(v) for v in trained]
+    state = [None, (trained, others, slots, averages)]
 
     def once():
-        state[:] = step(*state[1])
+        state[:] = step(*state[1])  # which overwrites its arguments
 
     return once, lambda: state[0].block_until_ready()
 
 
-def network(task: Task):
+def network(task: Task, kind: str):
     from efficientnet_tf.arch.variants import model_config
+    from efficientnet_tf.nn.folding import fold_batch_norm
     from efficientnet_tf.nn.network import build_network
 
     shape = (task.size, task.size, 3)
-    return build_network(model_config(task.network), input_shape=shape, classifier_activation=None)
+    model = build_network(model_config(task.network), input_shape=shape, classifier_activation=None)
+    return fold_batch_norm(model) if kind == "inference" else model
 
 
 def of_timm(task: Task, kind: str) -> Work:
-    """PyTorch: channels last, bfloat16 by autocast, `torch.compile`."""
+    """PyTorch: channels last, bfloat16 (in training by autocast), `torch.compile`."""
     import timm
     import torch
     from timm.optim import create_optimizer_v2
@@ -240,15 +293,16 @@ def of_timm(task: Task, kind: str) -> Work:
     )
     images = torch.rand(task.batch, 3, task.size, task.size, device=device)
     images = images.to(memory_format=torch.channels_last)
-    autocast = torch.autocast(device, dtype=torch.bfloat16)
     if kind == "inference":
-        compiled = torch.compile(model.eval(), backend=backend)
+        compiled = torch.compile(model.eval().to(torch.bfloat16), backend=backend)
+        images = images.to(torch.bfloat16)
 
         def predict():
-            with torch.inference_mode(), autocast:
+            with torch.inference_mode():
                 compiled(images)
 
         return predict, finish
+    autocast = torch.autocast(device, dtype=torch.bfloat16)
     average = ModelEmaV3(model, decay=0.9999, foreach=True)
     optimizer = create_optimizer_v2(model, "rmsproptf", lr=1e-3, weight_decay=1e-5)
     compiled = torch.compile(model.train(), backend=backend)
@@ -285,9 +339,18 @@ class Candidate:
         return all(importlib.util.find_spec(name) for name in self.modules)
 
 
+# Several processes share the GPU: none may take all of its memory at the start.
 CANDIDATES = {
-    "efficientnet_tf": Candidate(of_tensorflow, ("tensorflow",), {"KERAS_BACKEND": "tensorflow"}),
-    "efficientnet_tf on JAX": Candidate(of_jax, ("jax", "keras"), {"KERAS_BACKEND": "jax"}),
+    "efficientnet_tf": Candidate(
+        of_tensorflow,
+        ("tensorflow",),
+        {"KERAS_BACKEND": "tensorflow", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+    ),
+    "efficientnet_tf on JAX": Candidate(
+        of_jax,
+        ("jax", "keras"),
+        {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    ),
     "timm": Candidate(of_timm, ("timm", "torch"), {}),
 }
 
