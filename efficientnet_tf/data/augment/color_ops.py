@@ -35,14 +35,15 @@ def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
     The published models saw that.
     """
     threshold = tf.cast(tf.cast(threshold, tf.int32) % 256, tf.uint8)
-    return tf.where(image < threshold, image, 255 - image)
+    # 255 - v is v with all of its bits turned over.
+    return tf.bitwise.bitwise_xor(image, 0 - tf.cast(image >= threshold, tf.uint8))
 
 
 @compiled
 def solarize_add(image: tf.Tensor, addition: tf.Tensor) -> tf.Tensor:
     """Adds `addition` to the values below 128, up to 255."""
-    added = tf.cast(image, tf.int32) + tf.cast(addition, tf.int32)
-    return tf.where(image < 128, tf.cast(tf.clip_by_value(added, 0, 255), tf.uint8), image)
+    addition = tf.cast(tf.clip_by_value(tf.cast(addition, tf.int32), 0, 255), tf.uint8)
+    return image + tf.minimum(addition, 255 - image) * tf.cast(image < 128, tf.uint8)
 
 
 @compiled
@@ -68,7 +69,10 @@ def color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     # tf.image.rgb_to_grayscale, down to the truncation of x * 255.5 on the way back to bytes.
     red, green, blue = tf.split(tf.cast(image, tf.float32) * (1.0 / 255.0), 3, -1)
     grey = product(red, 0.2989) + product(green, 0.5870) + product(blue, 0.1140)
-    return _blend(tf.cast(grey * 255.5, tf.uint8), image, factor)
+    grey = tf.floor(grey * 255.5)
+    # By a product, as the plain kernels are slow where the three of a pixel share a value.
+    grey = tf.reshape(tf.reshape(grey, [-1, 1]) @ tf.ones([1, 3]), tf.shape(image))
+    return _blend(grey, image, factor)
 
 
 def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -93,7 +97,7 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
 
 def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """degenerate + factor * (image - degenerate) in float32, cut off to a byte."""
-    degenerate = tf.cast(degenerate, tf.float32)
+    degenerate = tf.cast(degenerate, tf.float32)  # whole grey levels
     difference = tf.cast(image, tf.float32) - degenerate
     blended = degenerate + product(tf.cast(factor, tf.float32), difference)
     return tf.cast(tf.clip_by_value(blended, 0.0, 255.0), tf.uint8)
@@ -113,11 +117,11 @@ def _sharpened_inside(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _autocontrast_table(image: tf.Tensor) -> tf.Tensor:
-    """`uint8 [256, 3]`: what becomes of each value of each channel."""
-    low = tf.cast(tf.reduce_min(image, [0, 1]), tf.float32)
-    high = tf.cast(tf.reduce_max(image, [0, 1]), tf.float32)
+    """`uint8 [3, 256]`: what becomes of each value of each channel."""
+    low = tf.cast(tf.reduce_min(image, [0, 1]), tf.float32)[:, None]
+    high = tf.cast(tf.reduce_max(image, [0, 1]), tf.float32)[:, None]
     scale = 255.0 / tf.maximum(high - low, 1.0)
-    values = tf.range(256, dtype=tf.float32)[:, None]
+    values = tf.range(256, dtype=tf.float32)
     stretched = product(values, scale) + product(-low, scale)
     table = tf.where(high > low, tf.clip_by_value(stretched, 0.0, 255.0), values)
     return tf.cast(table, tf.uint8)
@@ -125,28 +129,33 @@ def _autocontrast_table(image: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _equalize_table(image: tf.Tensor) -> tf.Tensor:
-    """`uint8 [256, 3]`: what becomes of each value of each channel."""
+    """`uint8 [3, 256]`: what becomes of each value of each channel."""
     # tf.math.bincount would make the size depend on the image, and XLA compile for each image anew.
     histogram = tf.raw_ops.Bincount(
-        arr=tf.reshape(_table_index(image), [-1]), size=768, weights=tf.zeros([0], tf.int32)
+        arr=_table_index(image), size=768, weights=tf.zeros([0], tf.int32)
     )
-    histogram = tf.reshape(histogram, [256, 3])
-    values = tf.range(256)[:, None]
-    highest = tf.reduce_max(tf.where(histogram > 0, values, 0), 0)
-    in_highest = tf.reduce_sum(tf.where(values == highest, histogram, 0), 0)
-    step = (tf.reduce_sum(histogram, 0) - in_highest) // 255
-    rank = tf.cumsum(histogram, exclusive=True) + step // 2
+    histogram = tf.reshape(histogram, [3, 256])
+    values = tf.range(256)
+    highest = tf.reduce_max(tf.where(histogram > 0, values, 0), 1, keepdims=True)
+    in_highest = tf.where(values == highest, histogram, 0)
+    step = tf.reduce_sum(histogram - in_highest, 1, keepdims=True) // 255
+    rank = tf.cumsum(histogram, 1, exclusive=True) + step // 2
     spread = tf.minimum(rank // tf.maximum(step, 1), 255)
     return tf.cast(tf.where(step > 0, spread, values), tf.uint8)
 
 
 @compiled
 def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """`table[value, channel]` of each value. A function of its own, so that XLA does not compute
+    """`table[channel, value]` of each value. A function of its own, so that XLA does not compute
     the table anew for each pixel."""
-    return tf.gather(tf.reshape(table, [-1]), _table_index(image))
+    found = tf.gather_nd(tf.reshape(table, [-1]), _table_index(image)[:, None])
+    return tf.reshape(found, tf.shape(image))
 
 
 def _table_index(image: tf.Tensor) -> tf.Tensor:
-    """`int32 [H, W, 3]` position of each value in a flattened `[256, 3]` table."""
-    return tf.cast(image, tf.int32) * 3 + tf.range(3)
+    """`int32 [H * W * 3]` position of each value in a flattened `[3, 256]` table.
+
+    The plain kernels are slow where a vector is added to the three values of each pixel.
+    """
+    values = tf.cast(tf.reshape(image, [-1]), tf.int32)
+    return values + tf.tile(tf.range(0, 768, 256), [tf.size(image) // 3])

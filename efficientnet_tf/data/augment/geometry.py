@@ -78,8 +78,11 @@ def cutout(image: tf.Tensor, half_side: tf.Tensor, centre: tf.Tensor) -> tf.Tens
         position = tf.range(length)
         return (position >= middle - half_side) & (position < middle + half_side)
 
-    rows, columns = hidden(height, centre[0]), hidden(width, centre[1])
-    return tf.where((rows[:, None] & columns)[..., None], tf.constant(FILL, tf.uint8), image)
+    # Rows of bytes: the plain kernels are slow where the three values of a pixel share a condition.
+    rows, columns = hidden(height, centre[0]), tf.repeat(hidden(width, centre[1]), 3)
+    flat = tf.reshape(image, [height, -1])
+    inside = tf.where(rows[:, None] & columns, tf.constant(FILL, tf.uint8), flat)
+    return tf.reshape(inside, tf.shape(image))
 
 
 @compiled
@@ -91,28 +94,32 @@ def _source_index(across: tf.Tensor, down: tf.Tensor, offset: tf.Tensor) -> tf.T
       offset: `float32 [2]`, the source of (0, 0).
 
     Returns:
-      `int32 [H, W]`, the position in the flattened image, or -1 outside it.
+      `int32 [H, W]`, the position in the flattened image, and outside it the one behind its end.
     """
     height, width = _length(down), _length(across)
+    # In halves of pixels, which changes no rounding: the nearest pixel is then found in whole
+    # numbers. Half a pixel is rounded up, as C's `round` does from -0.5 on.
+    across, down, offset = 2.0 * across, 2.0 * down, 2.0 * offset
     x = total(across[0], down[0][:, None]) + offset[0]
     y = total(across[1], down[1][:, None]) + offset[1]
-    right, bottom = tf.cast(width, tf.float32) - 0.5, tf.cast(height, tf.float32) - 0.5
-    inside = (x > -0.5) & (x < right) & (y > -0.5) & (y < bottom)
-    return tf.where(inside, _round(y) * width + _round(x), -1)
+    right, bottom = tf.cast(2 * width - 1, tf.float32), tf.cast(2 * height - 1, tf.float32)
+    inside = (x > -1.0) & (x < right) & (y > -1.0) & (y < bottom)
+    return tf.where(inside, _nearest(y) * width + _nearest(x), height * width)
 
 
 @compiled
 def _take(image: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """The pixels at `index`, grey where it is negative. A function of its own, so that XLA does
-    not compute the index anew for each channel."""
-    pixels = tf.gather(tf.reshape(image, [-1, 3]), tf.maximum(index, 0))
-    return tf.where(index[..., None] >= 0, pixels, tf.constant(FILL, tf.uint8))
+    """The pixels at `index`, behind the end a grey one. A function of its own, so that XLA does not
+    compute the index anew for each channel."""
+    pixels = tf.concat(
+        [tf.reshape(image, [-1, 3]), tf.fill([1, 3], tf.constant(FILL, tf.uint8))], 0
+    )
+    return tf.gather_nd(pixels, index[..., None])
 
 
-def _round(x: tf.Tensor) -> tf.Tensor:
-    """C's `round` for x > -0.5, halves up. `floor(x + 0.5)` would lift 0.49999997 to 1."""
-    whole = tf.cast(x, tf.int32)
-    return whole + tf.cast(x - tf.cast(whole, tf.float32) >= 0.5, tf.int32)
+def _nearest(halves: tf.Tensor) -> tf.Tensor:
+    """The pixel nearest to a place in halves of pixels, above -1."""
+    return tf.bitwise.right_shift(tf.cast(halves, tf.int32) + 1, 1)
 
 
 def _size(image: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
