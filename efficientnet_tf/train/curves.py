@@ -37,7 +37,11 @@ class TrainingCurves:
         self.steps_per_epoch, self.decay_after = steps_per_epoch, decay_after
 
     def write(
-        self, rows: Iterable[Mapping[str, float]], step: int, images_per_second: float
+        self,
+        rows: Iterable[Mapping[str, float]],
+        step: int,
+        images_per_second: float,
+        input_wait: float = 0.0,
     ) -> None:
         """One point of every curve for each row; `step` is the one before the first row."""
         for row in rows:
@@ -47,6 +51,7 @@ class TrainingCurves:
                 "optimizer/learning_rate": self.last_rate(step),
                 "run/epoch": self.epoch(step),
                 "run/images_per_second": images_per_second,
+                "run/input_wait": input_wait,
             }
             if self.decay_after:
                 values["optimizer/ema_decay"] = float(self.decay_after(step))

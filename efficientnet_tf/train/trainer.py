@@ -20,6 +20,8 @@ _MIN_STEPS_BETWEEN_SAVES = 100
 # preemptible machine gets before it is taken away.
 _MAX_CALL_SECONDS = 20.0
 _FIRST_STEPS = 16
+# Parts of the time spent in waiting for images that are shown, and that are told in words.
+_SHOWN_WAIT, _TOLD_WAIT = 0.2, 0.3
 
 
 class Interrupted(UserError):
@@ -75,6 +77,7 @@ class Trainer:
         self._signals = StopSignals()
         # How many steps the next call may have, by the chief's `_MAX_CALL_SECONDS` and profiler.
         self._affordable = _FIRST_STEPS
+        self._calls, self._wait_told = 0, not verbose
 
     @property
     def step(self) -> int:
@@ -141,15 +144,31 @@ class Trainer:
             self._signals.received,
         )
         self._check_finite(rows, first)
-        self.curves.write(rows, first, steps * self._batch_size / seconds)
+        self._calls += 1
+        # The first call also compiles, while batches pile up.
+        wait = self.loop.input_wait if self._calls > 1 else 0.0
+        self.curves.write(rows, first, steps * self._batch_size / seconds, wait)
         progress.update(
             self.step,
             epoch=self.curves.epoch(self.step),
             loss=rows[-1]["loss"],
             rate=self.curves.last_rate(self.step),
             top_1=rows[-1]["top_1"],
+            **({"input_wait": wait} if wait >= _SHOWN_WAIT else {}),
         )
+        self._tell_of(wait)
         return stop
+
+    def _tell_of(self, wait):
+        """Says once in a run that the device is not what sets the pace."""
+        if wait >= _TOLD_WAIT and not self._wait_told:
+            self._wait_told = True
+            print(
+                f"\nthe steps wait {wait:.0%} of the time for images: the input pipeline sets the "
+                "pace, not the device; --mode=benchmark --benchmark=input measures it, and more "
+                "cores, --use_cache or --tf_data_service help",
+                flush=True,
+            )
 
     def _wait_for_saves(self):
         if self.saver:
