@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from efficientnet_tf.config import (
@@ -43,6 +43,8 @@ class Flag:
       default: of a flag that fills no field.
       also: a second field that takes the same value, `train.seed`.
       synonyms: other words for a value, `{"poly": "polynomial"}`.
+      reads: from the text of the flag to the field's value, where that is no bool, int, float or
+        str; `check` has seen the text by then.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Flag:
     default: typing.Any = None
     also: str | None = None
     synonyms: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reads: Callable[[str], typing.Any] | None = None
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -73,6 +76,8 @@ class Flag:
     @property
     def kind(self) -> type:
         """`bool`, `int`, `float` or `str`, from the field's annotation."""
+        if self.reads:
+            return str
         if not self.fields:
             return type(self.default)
         section, name = self.fields[0]
