@@ -1,53 +1,126 @@
-"""`--mode=study`."""
+"""`--mode=study`: the studies of scaling, their tables and charts in the folder of the study."""
 
-import keras
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.arch.summary import text_table
+from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import ModelConfig, RunConfig, UserError
 from efficientnet_tf.csv_text import read_records, records_text
-from efficientnet_tf.run.fit import fit
 from efficientnet_tf.run.flag_table import STUDIES
 from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.resolve import resolve
-from efficientnet_tf.study import experiment
+from efficientnet_tf.run.study_trials import train_trials
+from efficientnet_tf.study import charts, drawing, experiment, grid, latency, single_axis
+from efficientnet_tf.study.networks import networks_table
+from efficientnet_tf.study.published import published_networks
 from efficientnet_tf.train.progress import Progress
 
 _FOLDER = "runs/study"
+_PHIS = (1.0, 2.0, 3.0, 4.0)
 
 
 def study(config: RunConfig) -> None:
+    """Does the study that is named; long ones go on where they were stopped.
+
+    Raises:
+      UserError: no study, no matplotlib, or what the study itself says.
+    """
     if config.study is None:
         raise UserError(f"--mode=study needs --study: {', '.join(STUDIES)}")
-    folder = RunFolder(config.train.model_dir or _FOLDER)
-    network, _ = resolve(config, source=data.open_source(config.data) if config.study == "experiment" else None)
-    _STUDIES[config.study](config, network, folder)
+    if config.arguments and config.study != "activation_maps":
+        raise UserError(f"{config.arguments[0]!r} is no flag; --study={config.study} takes none")
+    drawing.check()
+    _STUDIES[config.study](config, RunFolder(config.train.model_dir or _FOLDER))
 
 
-def _experiment(config: RunConfig, network: ModelConfig, folder: RunFolder) -> None:
-    phi = 2.0 if config.study_phi is None else config.study_phi
-    trials = experiment.trials(config, network, phi, config.study_seeds, folder.path)
-    name = "experiment_runs.csv"
-    results = read_records(folder.read_text(name) or "", experiment.Result)
-    to_do = experiment.missing(trials, results)
-    done = len(trials) - len(to_do)
-    progress = Progress("experiment", len(trials), unit="run", start=done)
-    progress.update(done)
-    for result in experiment.results_of(to_do, _train):
-        results.append(result)
-        folder.write_text(name, records_text(results))
-        done += 1
-        progress.update(done, top_1=result.top_1)
-    progress.close()
+def _grid(config: RunConfig, folder: RunFolder) -> None:
+    network = resolve(config)[0]
+    phi = 1.0 if config.study_phi is None else config.study_phi
+    points = grid.search(network, phi)
+    _write(folder, "grid", points, charts.grid(points, network.name))
+
+
+def _single_axis(config: RunConfig, folder: RunFolder) -> None:
+    network = resolve(config)[0]
+    phis = _PHIS if config.study_phi is None else (config.study_phi,)
+    rows = single_axis.compare(network, (0.0, *phis))
+    _write(folder, "single_axis", rows, charts.single_axis(rows, network.name))
+
+
+def _family(config: RunConfig, folder: RunFolder) -> None:
+    rows = published_networks()
+    _write(folder, "family", rows, charts.family(rows))
+
+
+def _latency(config: RunConfig, folder: RunFolder) -> None:
+    """All variants, or the one network that flags describe."""
+    is_one = config.model_name or config.overrides or config.data.image_size
+    networks = [resolve(config)[0]] if is_one else list(VARIANTS.values())
+    rows = _records(folder, "latency.csv", latency.Measurement)
+    done = {(row.model, row.input_size, row.parameters, row.multiply_adds) for row in rows}
+    to_do = [network for network in networks if latency.key(network) not in done]
+    progress = Progress("latency", len(networks), "network", start=len(networks) - len(to_do))
+    for row in _shown(latency.measured(to_do), progress):
+        if row.failure:
+            print(f"{row.model}: {row.failure}", flush=True)
+        rows.append(row)
+        folder.write_text("latency.csv", records_text(rows))
+    _write(folder, "latency", rows, charts.latency(rows))
+    times = {row.model: row.milliseconds for row in rows if row.model in VARIANTS}
+    folder.write_text("networks.md", networks_table(times, rows[0].device))
+    print(f"every network: {folder.file('networks.md')}")
+
+
+def _experiment(config: RunConfig, folder: RunFolder) -> None:
+    results = train_trials(config, folder)
     comparisons = experiment.compare(results)
-    folder.write_text("experiment.csv", records_text(comparisons))
-    print(comparisons)
+    _write(folder, "experiment", comparisons, charts.experiment(results, comparisons))
 
 
-def _train(config: RunConfig) -> float:
-    keras.backend.clear_session()
-    import tensorflow as tf; tf.get_logger().setLevel('ERROR')
-    return fit(config).evaluations[-1]["top_1_accuracy"]
+def _shown(results: Iterable[Any], progress: Progress) -> Iterable[Any]:
+    """Passes results on and counts them."""
+    done = progress.start
+    progress.update(done)
+    for result in results:
+        yield result
+        done += 1
+        progress.update(done)
+    progress.close()
 
 
-_STUDIES = {"experiment": _experiment}
+def _records(folder: RunFolder, name: str, kind: type) -> list:
+    try:
+        return read_records(folder.read_text(name) or "", kind)
+    except ValueError:
+        raise UserError(f"{folder.file(name)} is damaged; remove it, or use another "
+                        "--model_dir") from None  # fmt: skip
+
+
+def _write(folder: RunFolder, name: str, rows: Sequence[Any], picture: bytes) -> None:
+    """The table as CSV and on the terminal, and its chart."""
+    folder.write_text(f"{name}.csv", records_text(rows))
+    path = folder.file(f"{name}.png")
+    with folder.writing(f"{name}.png"):
+        tf.io.write_file(path, picture)
+    columns = [list(vars(row)) for row in rows[:1]][0]
+    print(text_table(columns, [[_cell(getattr(row, c)) for c in columns] for row in rows]))
+    print(f"\ntable: {folder.file(name)}.csv\nchart: {path}")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value or "")
+
+
+_STUDIES = {
+    "grid": _grid,
+    "single_axis": _single_axis,
+    "family": _family,
+    "latency": _latency,
+    "experiment": _experiment,
+}

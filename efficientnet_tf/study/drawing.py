@@ -1,0 +1,103 @@
+"""How the charts look: one style, colours that the colour-blind can tell apart, PNG files."""
+
+import contextlib
+import importlib.util
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from efficientnet_tf.config import UserError
+
+# Okabe and Ito's palette.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PINK, GREY, BLACK = "#56B4E9", "#CC79A7", "#777777", "#000000"
+# Of a way to scale: colour and marker, so that a chart can be read without colours too.
+AXIS_STYLES = {
+    "baseline": (GREY, "o"),
+    "depth": (ORANGE, "s"),
+    "width": (GREEN, "^"),
+    "resolution": (PINK, "D"),
+    "compound": (BLUE, "*"),
+}
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 110,
+}
+# Inches: 990 pixels, what a page shows at its full width.
+WIDTH = 9.0
+
+
+def check() -> None:
+    """Raises a `UserError` where charts cannot be drawn; before what they are to show is measured."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError(
+            "--mode=study draws with matplotlib: pip install 'efficientnet-tf[plots]'"
+        )
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """The common style, for the functions that it decorates."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def subplots(columns: int = 1, height: float = 3.6, **options: Any) -> tuple[Any, Any]:
+    """A figure of charts side by side, and its axes.
+
+    The figure has no window and belongs to nobody else: it ends with its last reference.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.subplots(1, columns, **options)
+
+
+def png(figure: Any) -> bytes:
+    """The picture as the content of a file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def label_points(axes: Any, points: Sequence[tuple[float, float, str]], color: str = BLACK) -> None:
+    """Writes a name beside each point where it covers no other name, as far as there is room.
+
+    Args:
+      points: x, y and name, in the units of the axes, whose limits are final.
+    """
+    taken = []
+    for x, y, name in points:
+        left, bottom = axes.transData.transform((x, y))
+        places = [(left + dx, bottom + dy) for dx, dy in _OFFSETS]
+        boxes = [(u, v, u + 5.2 * len(name), v + 10) for u, v in places]
+        free = (i for i, box in enumerate(boxes) if not any(_overlap(box, b) for b in taken))
+        index = next(free, 0)
+        taken.append(boxes[index])
+        taken.append((left - 3, bottom - 3, left + 3, bottom + 3))
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=_OFFSETS[index],
+            textcoords="offset pixels",
+            fontsize=7,
+            color=color,
+        )
+
+
+# Pixels from a point to the left lower corner of its name, the best place first.
+_OFFSETS = ((6, -4), (6, 5), (6, -13), (-20, 8), (-20, -18), (-50, 8), (-50, -18), (6, 16))
+
+
+def _overlap(a: tuple, b: tuple) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

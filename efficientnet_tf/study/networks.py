@@ -1,0 +1,70 @@
+"""The table of every network, in Markdown: docs/networks.md."""
+
+from collections.abc import Mapping
+
+from efficientnet_tf.arch.cost import total
+from efficientnet_tf.arch.variants import VARIANTS
+from efficientnet_tf.weights.published.table import published_sets, resolve
+
+_HEADER = (
+    "network", "input", "parameters", "multiply-adds", "top-1, %", "weight sets", "ms"
+)  # fmt: skip
+_ALIGNMENT = ("---", "---:", "---:", "---:", "---:", "---", "---:")
+
+
+def networks_table(milliseconds: Mapping[str, float | None], device: str) -> str:
+    """A page with a row for each variant, at its own input size.
+
+    Args:
+      milliseconds: of one image, by the name of the network; a missing one stays empty.
+      device: what they were measured on.
+    """
+    lines = [_HEADER, _ALIGNMENT, *(_row(name, milliseconds.get(name)) for name in VARIANTS)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"""# Networks
+
+`python main.py --mode=study --study=latency` writes this page.
+
+Input is the side of the square image in pixels. A FLOP count would be twice the multiply-adds,
+which much of the literature, the paper among it, calls FLOPs. Top-1 is the published accuracy on
+ImageNet with the weights that `imagenet` means, the first set; behind each other set stands its own,
+and {_elsewhere()}
+Milliseconds are those of one image in `en.inference_function` ({device}).
+
+{table}
+"""
+
+
+def _elsewhere() -> str:
+    """The sets whose accuracies were reached at another size than the network's own."""
+    found = [
+        f"{name} at {preset.input_size}"
+        for name in VARIANTS
+        if published_sets(name)
+        for preset in [resolve(name, "imagenet")]
+        if preset.input_size != VARIANTS[name].input_size
+    ]
+    return f"that of {' and '.join(found)} pixels."
+
+
+def _row(name: str, milliseconds: float | None) -> tuple[str, ...]:
+    cost = total(VARIANTS[name])
+    accuracies = {weights: resolve(name, weights).top_1 for weights in published_sets(name)}
+    first = next(iter(accuracies.values()), None)
+    return (
+        name,
+        str(VARIANTS[name].input_size),
+        f"{cost.trainable:,}",
+        f"{cost.multiply_adds:,}",
+        _number(first),
+        ", ".join(_set(weights, top_1) for weights, top_1 in accuracies.items()),
+        _number(milliseconds),
+    )
+
+
+def _set(weights: str, top_1: float | None) -> str:
+    return weights if top_1 is None else f"{weights} {top_1:g}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
