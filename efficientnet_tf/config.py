@@ -146,7 +146,8 @@ class DataConfig:
 
     Attributes:
       dataset: `tfrecord`, `folder`, `csv`, `digits`, `idx` (MNIST's format), `synthetic`, or the
-        name of a tfds builder. None is `tfrecord` where there is a `data_dir`, else `synthetic`, as in the original.
+        name of a tfds builder. None is `tfrecord` where there is a `data_dir`, else `synthetic`, as
+        in the original.
       data_dir: where it lies; None for embedded data.
       image_size: side in pixels of the square image the network sees, at least 32. None for the
         network's own: see `for_network`.
@@ -404,7 +405,7 @@ class RunConfig:
       benchmark: what is measured, some of `train,inference,input`; None for the first two.
       study: which study of scaling, a name of `run.flag_table.STUDIES`.
       study_phi: the compound coefficient to scale by; None for the study's own.
-      study_seeds: runs of each network of an experiment.
+      study_seeds: runs of each network of an experiment; None for five.
       eval_report: folder for a report on what is evaluated; None for none.
       explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
@@ -427,7 +428,7 @@ class RunConfig:
     benchmark: str | None = None
     study: str | None = None
     study_phi: float | None = None
-    study_seeds: int = 5
+    study_seeds: int | None = None
     eval_report: str | None = None
     explain: str | None = None
     export_dir: str | None = None

@@ -81,7 +81,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             phi,
             unset="1 for grid, 1 to 4 for single_axis, 2 for experiment",
         ),
-        Flag("study_seeds", "run", "--study=experiment: runs of each network", seeds),
+        Flag("study_seeds", "run", "--study=experiment: runs of each network", seeds, unset="5"),
         everyday(
             "seed",
             "data",
@@ -154,9 +154,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             unset=_network,
             reads=block_string.parse_all,
         ),
-        Flag(
-            "stem_filters", "overrides", "of the first convolution", filters, unset=_network
-        ),
+        Flag("stem_filters", "overrides", "of the first convolution", filters, unset=_network),
         Flag("head_filters", "overrides", "of the last convolution", filters, unset=_network),
         Flag(
             "batch_norm_momentum",
@@ -180,7 +178,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday(
             "dataset",
             "data",
-            "tfrecord, folder, csv, digits, idx (MNIST's format), synthetic, or the name of a tfds builder",
+            "tfrecord, folder, csv, digits, idx (as MNIST), synthetic, or a tfds builder's name",
             unset="tfrecord with --data_dir, else synthetic",
         ),
         everyday("data_dir", "data", "folder of the data set"),

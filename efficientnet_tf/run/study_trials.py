@@ -13,7 +13,7 @@ from efficientnet_tf.run.results import results_by_step
 from efficientnet_tf.study import experiment
 from efficientnet_tf.train.progress import Progress
 
-_PHI = 2.0
+_PHI, _SEEDS = 2.0, 5
 _RUNS = "experiment_runs.csv"
 
 
@@ -26,7 +26,7 @@ def train_trials(config: RunConfig, folder: RunFolder) -> list[experiment.Result
     source = data.open_source(config.data)
     network, resolved = resolve(config, source=source)
     phi = _PHI if config.study_phi is None else config.study_phi
-    trials = experiment.trials(config, network, phi, config.study_seeds, folder.path)
+    trials = experiment.trials(config, network, phi, config.study_seeds or _SEEDS, folder.path)
     try:
         results = read_records(folder.read_text(_RUNS) or "", experiment.Result)
     except ValueError:

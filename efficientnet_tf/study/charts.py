@@ -9,7 +9,6 @@ from efficientnet_tf.study.drawing import (
     BLUE,
     GREEN,
     GREY,
-    ORANGE,
     RED,
     label_points,
     png,
@@ -52,6 +51,7 @@ def grid(points: Sequence[GridPoint], name: str) -> bytes:
                 xytext=(10, 10),
                 textcoords="offset points",
                 color=RED,
+                backgroundcolor="#FFFFFFC0",
             )
     axes.set_xlabel(_MULTIPLY_ADDS)
     axes.set_ylabel("parameters, millions")
@@ -89,7 +89,7 @@ def _published_axes(axes) -> None:
         axes.plot(row.multiply_adds, row.top_1, marker, color=color, ms=7)
     axes.margins(x=0.3, y=0.1)
     axes.figure.draw_without_rendering()
-    label_points(axes, [(row.multiply_adds, row.top_1, row.axis) for row in shown])
+    label_points(axes, [(row.multiply_adds, row.top_1, row.axis, BLACK) for row in shown])
     axes.set_xlabel(_MULTIPLY_ADDS)
     axes.set_ylabel("ImageNet top-1, %")
     axes.set_title(f"published: {shown[0].source}", loc="left", fontsize=8)
@@ -102,18 +102,22 @@ def family(rows: Sequence[Published]) -> bytes:
     rows = [row for row in rows if is_of_paper(row)]
     for chart, size in zip(axes, ("parameters", "multiply_adds"), strict=True):
         known = [row for row in rows if getattr(row, size) is not None]
+        labels = []
         chart.set_xscale("log")
         for name, (color, marker) in _FAMILY_STYLES.items():
-            points = _points([row for row in known if row.family == name], size)
+            mine = [row for row in known if row.family == name]
+            points = _points(mine, size)
             chart.plot(*zip(*points, strict=True), marker=marker, color=color, label=name, ms=5)
+            ends = (0, -1)
+            labels += [(*points[end], _short(mine[end].name), color) for end in ends]
         others = [row for row in known if row.sizes == "published"]
         points = _points(others, size)
         chart.plot(*zip(*points, strict=True), "x", color=GREY, label="others", ms=5)
+        names = (row.name for row in others)
+        labels += [(*point, name, GREY) for point, name in zip(points, names, strict=True)]
         chart.margins(x=0.12)
         figure.draw_without_rendering()
-        label_points(
-            chart, [(*point, row.name) for point, row in zip(points, others, strict=True)], GREY
-        )
+        label_points(chart, labels)
     axes[0].set_xlabel("parameters, millions")
     axes[1].set_xlabel(_MULTIPLY_ADDS)
     axes[0].set_ylabel("ImageNet top-1, %")
@@ -121,6 +125,10 @@ def family(rows: Sequence[Published]) -> bytes:
         chart.xaxis.set_major_formatter("{x:g}")
     axes[0].legend(loc="lower right")
     return png(figure)
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("efficientnet").removeprefix("-")
 
 
 def _points(rows, size) -> list[tuple[float, float]]:
@@ -145,7 +153,7 @@ def latency(rows: Sequence[Measurement]) -> bytes:
         chart.plot(x, y, "-o", color=BLUE, ms=5, label="Pareto front")
         chart.margins(x=0.15)
         figure.draw_without_rendering()
-        label_points(chart, [(x, y, name.removeprefix("efficientnet")) for x, y, name in front])
+        label_points(chart, [(x, y, _short(name), BLUE) for x, y, name in front])
         chart.set_xlabel(unit)
         chart.xaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("published ImageNet top-1, %")

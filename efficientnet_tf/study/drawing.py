@@ -36,11 +36,9 @@ WIDTH = 9.0
 
 
 def check() -> None:
-    """Raises a `UserError` where charts cannot be drawn; before what they are to show is measured."""
+    """Raises a `UserError` where charts cannot be drawn; before anything is measured for them."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise UserError(
-            "--mode=study draws with matplotlib: pip install 'efficientnet-tf[plots]'"
-        )
+        raise UserError("--mode=study draws with matplotlib: pip install 'efficientnet-tf[plots]'")
 
 
 @contextlib.contextmanager
@@ -52,15 +50,22 @@ def style() -> Iterator[None]:
         yield
 
 
-def subplots(columns: int = 1, height: float = 3.6, **options: Any) -> tuple[Any, Any]:
-    """A figure of charts side by side, and its axes.
+def subplots(
+    columns: int = 1,
+    height: float = 3.6,
+    *,
+    rows: int = 1,
+    width: float = WIDTH,
+    **options: Any,
+) -> tuple[Any, Any]:
+    """A figure of charts side by side, or in rows, and its axes.
 
     The figure has no window and belongs to nobody else: it ends with its last reference.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height))
-    return figure, figure.subplots(1, columns, **options)
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def png(figure: Any) -> bytes:
@@ -70,14 +75,14 @@ def png(figure: Any) -> bytes:
     return file.getvalue()
 
 
-def label_points(axes: Any, points: Sequence[tuple[float, float, str]], color: str = BLACK) -> None:
+def label_points(axes: Any, points: Sequence[tuple[float, float, str, str]]) -> None:
     """Writes a name beside each point where it covers no other name, as far as there is room.
 
     Args:
-      points: x, y and name, in the units of the axes, whose limits are final.
+      points: x, y, name and colour, in the units of the axes, whose limits are final.
     """
     taken = []
-    for x, y, name in points:
+    for x, y, name, color in points:
         left, bottom = axes.transData.transform((x, y))
         places = [(left + dx, bottom + dy) for dx, dy in _OFFSETS]
         boxes = [(u, v, u + 5.2 * len(name), v + 10) for u, v in places]

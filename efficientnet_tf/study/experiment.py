@@ -241,7 +241,7 @@ def chance_of_lead(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def _holm(p_values: dict[str, float]) -> dict[str, float]:
-    """Holm 1979: the k-th smallest of n is multiplied by n - k, and none is below the one before."""
+    """Holm 1979: the k-th smallest of n, from 0, is multiplied by n - k; the order stays."""
     adjusted, largest = {}, 0.0
     for k, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         largest = max(largest, min(1.0, (len(p_values) - k) * p))

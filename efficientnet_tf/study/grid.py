@@ -62,10 +62,7 @@ def search(
     if not (0.005 <= step <= 1 and 0 < tolerance <= 1):
         raise UserError(f"a grid of step={step} and tolerance={tolerance}: 0.005 to 1, and up to 1")
     baseline = total(config).multiply_adds
-    return [
-        _point(config, phi, bases, baseline)
-        for bases in _bases(step, tolerance)
-    ]
+    return [_point(config, phi, bases, baseline) for bases in _bases(step, tolerance)]
 
 
 def _bases(step: float, tolerance: float) -> Iterator[Coefficients]:

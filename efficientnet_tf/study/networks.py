@@ -25,10 +25,9 @@ def networks_table(milliseconds: Mapping[str, float | None], device: str) -> str
 
 `python main.py --mode=study --study=latency` writes this page.
 
-Input is the side of the square image in pixels. A FLOP count would be twice the multiply-adds,
-which much of the literature, the paper among it, calls FLOPs. Top-1 is the published accuracy on
-ImageNet with the weights that `imagenet` means, the first set; behind each other set stands its own,
-and {_elsewhere()}
+Input is the side of the square image in pixels. FLOPs are twice the multiply-adds, which the paper
+and much of the literature call FLOPs. Top-1 is the published accuracy on ImageNet with the weights
+that `imagenet` means, the first set; {_elsewhere()}
 Milliseconds are those of one image in `en.inference_function` ({device}).
 
 {table}
@@ -44,7 +43,7 @@ def _elsewhere() -> str:
         for preset in [resolve(name, "imagenet")]
         if preset.input_size != VARIANTS[name].input_size
     ]
-    return f"that of {' and '.join(found)} pixels."
+    return f"{' and '.join(found)} pixels."
 
 
 def _row(name: str, milliseconds: float | None) -> tuple[str, ...]:

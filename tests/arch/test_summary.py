@@ -5,8 +5,9 @@ import json
 import pytest
 from helpers.reference import reference_dir
 
-from efficientnet_tf.arch.summary import family_table, summary
+from efficientnet_tf.arch.summary import family_table
 from efficientnet_tf.config import UserError
+from efficientnet_tf.network_summary import summary
 
 ORIGINAL = json.loads((reference_dir() / "architectures.json").read_text())
 # Tan & Le 2019, table 1, stages 2..8: operator, output resolution, channels, layers. (The paper

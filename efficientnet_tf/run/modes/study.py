@@ -5,16 +5,24 @@ from typing import Any
 
 import tensorflow as tf
 
-from efficientnet_tf import data
 from efficientnet_tf.arch.summary import text_table
 from efficientnet_tf.arch.variants import VARIANTS
-from efficientnet_tf.config import ModelConfig, RunConfig, UserError
+from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.csv_text import read_records, records_text
+from efficientnet_tf.run import study_maps
 from efficientnet_tf.run.flag_table import STUDIES
 from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.resolve import resolve
 from efficientnet_tf.run.study_trials import train_trials
-from efficientnet_tf.study import charts, drawing, experiment, grid, latency, single_axis
+from efficientnet_tf.study import (
+    activation_maps,
+    charts,
+    drawing,
+    experiment,
+    grid,
+    latency,
+    single_axis,
+)
 from efficientnet_tf.study.networks import networks_table
 from efficientnet_tf.study.published import published_networks
 from efficientnet_tf.train.progress import Progress
@@ -81,6 +89,12 @@ def _experiment(config: RunConfig, folder: RunFolder) -> None:
     _write(folder, "experiment", comparisons, charts.experiment(results, comparisons))
 
 
+def _activation_maps(config: RunConfig, folder: RunFolder) -> None:
+    networks, pictures = study_maps.activation_maps(config, folder)
+    rows = activation_maps.rows(networks, pictures)
+    _write(folder, "activation_maps", rows, activation_maps.chart(networks))
+
+
 def _shown(results: Iterable[Any], progress: Progress) -> Iterable[Any]:
     """Passes results on and counts them."""
     done = progress.start
@@ -123,4 +137,5 @@ _STUDIES = {
     "family": _family,
     "latency": _latency,
     "experiment": _experiment,
+    "activation_maps": _activation_maps,
 }
