@@ -1,5 +1,7 @@
 """The training of `--study=experiment`."""
 
+import gc
+
 import keras
 import tensorflow as tf
 
@@ -49,6 +51,7 @@ def train_trials(config: RunConfig, folder: RunFolder) -> list[experiment.Result
 def _train(config: RunConfig) -> float:
     """The accuracy at the end of a run, which may have begun, or ended, before."""
     keras.backend.clear_session()
+    gc.collect()  # the run before, whose functions and variables refer to each other
     # Every run traces its own functions once; of one program that would be a mistake.
     tf.get_logger().setLevel("ERROR")
     folder = fit(config).model_dir

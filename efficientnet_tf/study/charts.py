@@ -138,13 +138,20 @@ def _points(rows, size) -> list[tuple[float, float]]:
 
 @style()
 def latency(rows: Sequence[Measurement]) -> bytes:
-    """Accuracy over the time and the memory of one image, the Pareto front a line."""
+    """Accuracy over the time and the memory of one image, the Pareto front a line.
+
+    Args:
+      rows: with a published accuracy, at least one.
+    """
     figure, axes = subplots(2, height=4.4, sharey=True)
-    known = [row for row in rows if row.top_1 is not None and row.milliseconds is not None]
     for chart, field, unit in zip(
         axes, ("milliseconds", "memory_mib"), ("latency of one image, ms", "memory, MiB"),
         strict=True,
     ):  # fmt: skip
+        known = [row for row in rows if getattr(row, field) is not None]
+        if not known:  # memory, where the system does not tell
+            chart.set_axis_off()
+            continue
         chart.set_xscale("log")
         points = [(getattr(row, field), row.top_1) for row in known]
         chart.plot(*zip(*points, strict=True), "o", color=GREY, ms=4)
@@ -158,7 +165,7 @@ def latency(rows: Sequence[Measurement]) -> bytes:
         chart.xaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("published ImageNet top-1, %")
     axes[0].legend(loc="lower right")
-    axes[0].set_title(known[0].device, loc="left")
+    axes[0].set_title(rows[0].device, loc="left")
     return png(figure)
 
 

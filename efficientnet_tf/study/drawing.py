@@ -81,15 +81,14 @@ def label_points(axes: Any, points: Sequence[tuple[float, float, str, str]]) -> 
     Args:
       points: x, y, name and colour, in the units of the axes, whose limits are final.
     """
-    taken = []
-    for x, y, name, color in points:
-        left, bottom = axes.transData.transform((x, y))
-        places = [(left + dx, bottom + dy) for dx, dy in _OFFSETS]
-        boxes = [(u, v, u + 5.2 * len(name), v + 10) for u, v in places]
+    places = [axes.transData.transform((x, y)) for x, y, _, _ in points]
+    taken = [(left - 3, bottom - 3, left + 3, bottom + 3) for left, bottom in places]
+    for (x, y, name, color), (left, bottom) in zip(points, places, strict=True):
+        corners = [(left + dx, bottom + dy) for dx, dy in _OFFSETS]
+        boxes = [(u, v, u + 5.2 * len(name), v + 10) for u, v in corners]
         free = (i for i, box in enumerate(boxes) if not any(_overlap(box, b) for b in taken))
         index = next(free, 0)
         taken.append(boxes[index])
-        taken.append((left - 3, bottom - 3, left + 3, bottom + 3))
         axes.annotate(
             name,
             (x, y),

@@ -1,9 +1,10 @@
 """The table of every network, in Markdown: docs/networks.md."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from efficientnet_tf.arch.cost import total
 from efficientnet_tf.arch.variants import VARIANTS
+from efficientnet_tf.study.latency import Measurement
 from efficientnet_tf.weights.published.table import published_sets, resolve
 
 _HEADER = (
@@ -12,13 +13,14 @@ _HEADER = (
 _ALIGNMENT = ("---", "---:", "---:", "---:", "---:", "---", "---:")
 
 
-def networks_table(milliseconds: Mapping[str, float | None], device: str) -> str:
+def networks_table(measurements: Sequence[Measurement]) -> str:
     """A page with a row for each variant, at its own input size.
 
     Args:
-      milliseconds: of one image, by the name of the network; a missing one stays empty.
-      device: what they were measured on.
+      measurements: of variants; what was not measured stays empty.
     """
+    milliseconds = {row.model: row.milliseconds for row in measurements}
+    device = "; ".join(dict.fromkeys(row.device for row in measurements if row.device))
     lines = [_HEADER, _ALIGNMENT, *(_row(name, milliseconds.get(name)) for name in VARIANTS)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"""# Networks

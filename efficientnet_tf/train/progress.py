@@ -37,7 +37,8 @@ class Progress:
     ):
         self.title, self.target, self.unit = title, target, unit
         self.images_per_unit, self.enabled = images_per_unit, enabled
-        self._start, self._began = start, time.perf_counter()
+        self.start = self._start = start
+        self._began = time.perf_counter()
         self._printed = 0.0
         self._bar = self._warm = None
         if enabled and sys.stdout.isatty():

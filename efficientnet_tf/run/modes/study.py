@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from efficientnet_tf.arch.summary import text_table
 from efficientnet_tf.arch.variants import VARIANTS
-from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.config import ModelConfig, RunConfig, UserError
 from efficientnet_tf.csv_text import read_records, records_text
 from efficientnet_tf.run import study_maps
 from efficientnet_tf.run.flag_table import STUDIES
@@ -49,14 +49,14 @@ def _grid(config: RunConfig, folder: RunFolder) -> None:
     network = resolve(config)[0]
     phi = 1.0 if config.study_phi is None else config.study_phi
     points = grid.search(network, phi)
-    _write(folder, "grid", points, charts.grid(points, network.name))
+    _write(folder, "grid", points, charts.grid(points, _title(network)))
 
 
 def _single_axis(config: RunConfig, folder: RunFolder) -> None:
     network = resolve(config)[0]
     phis = _PHIS if config.study_phi is None else (config.study_phi,)
     rows = single_axis.compare(network, (0.0, *phis))
-    _write(folder, "single_axis", rows, charts.single_axis(rows, network.name))
+    _write(folder, "single_axis", rows, charts.single_axis(rows, _title(network)))
 
 
 def _family(config: RunConfig, folder: RunFolder) -> None:
@@ -69,6 +69,7 @@ def _latency(config: RunConfig, folder: RunFolder) -> None:
     is_one = config.model_name or config.overrides or config.data.image_size
     networks = [resolve(config)[0]] if is_one else list(VARIANTS.values())
     rows = _records(folder, "latency.csv", latency.Measurement)
+    rows = [row for row in rows if not row.failure]  # those are tried again
     done = {(row.model, row.input_size, row.parameters, row.multiply_adds) for row in rows}
     to_do = [network for network in networks if latency.key(network) not in done]
     progress = Progress("latency", len(networks), "network", start=len(networks) - len(to_do))
@@ -77,10 +78,11 @@ def _latency(config: RunConfig, folder: RunFolder) -> None:
             print(f"{row.model}: {row.failure}", flush=True)
         rows.append(row)
         folder.write_text("latency.csv", records_text(rows))
-    _write(folder, "latency", rows, charts.latency(rows))
-    times = {row.model: row.milliseconds for row in rows if row.model in VARIANTS}
-    folder.write_text("networks.md", networks_table(times, rows[0].device))
-    print(f"every network: {folder.file('networks.md')}")
+    with_accuracy = [row for row in rows if row.top_1 is not None and not row.failure]
+    _write(folder, "latency", rows, charts.latency(with_accuracy) if with_accuracy else None)
+    if not is_one:
+        folder.write_text("networks.md", networks_table(rows))
+        print(f"every network: {folder.file('networks.md')}")
 
 
 def _experiment(config: RunConfig, folder: RunFolder) -> None:
@@ -95,13 +97,16 @@ def _activation_maps(config: RunConfig, folder: RunFolder) -> None:
     _write(folder, "activation_maps", rows, activation_maps.chart(networks))
 
 
+def _title(network: ModelConfig) -> str:
+    is_variant = network == VARIANTS.get(network.name)
+    return network.name if is_variant else f"{network.name}, as changed by flags"
+
+
 def _shown(results: Iterable[Any], progress: Progress) -> Iterable[Any]:
     """Passes results on and counts them."""
-    done = progress.start
-    progress.update(done)
-    for result in results:
+    progress.update(progress.start)
+    for done, result in enumerate(results, start=progress.start + 1):
         yield result
-        done += 1
         progress.update(done)
     progress.close()
 
@@ -114,15 +119,17 @@ def _records(folder: RunFolder, name: str, kind: type) -> list:
                         "--model_dir") from None  # fmt: skip
 
 
-def _write(folder: RunFolder, name: str, rows: Sequence[Any], picture: bytes) -> None:
-    """The table as CSV and on the terminal, and its chart."""
+def _write(folder: RunFolder, name: str, rows: Sequence[Any], picture: bytes | None) -> None:
+    """The table as CSV and on the terminal, and its chart, if there is one."""
     folder.write_text(f"{name}.csv", records_text(rows))
-    path = folder.file(f"{name}.png")
-    with folder.writing(f"{name}.png"):
-        tf.io.write_file(path, picture)
-    columns = [list(vars(row)) for row in rows[:1]][0]
+    columns = list(vars(rows[0]))
     print(text_table(columns, [[_cell(getattr(row, c)) for c in columns] for row in rows]))
-    print(f"\ntable: {folder.file(name)}.csv\nchart: {path}")
+    print(f"\ntable: {folder.file(name)}.csv")
+    if picture is None:
+        return print("no chart: none of these networks has a published accuracy")
+    with folder.writing(f"{name}.png"):
+        tf.io.write_file(folder.file(f"{name}.png"), picture)
+    print(f"chart: {folder.file(name)}.png")
 
 
 def _cell(value: Any) -> str:
