@@ -24,7 +24,7 @@ from efficientnet_tf.weights.published.table import published_sets
 # A family scaled by the compound method that has small published weights.
 _LITE = tuple(f"efficientnet-lite{number}" for number in range(3))
 # Evaluation pictures that are shown where none are named.
-_SHOWN = 6
+_SHOWN = 4
 
 
 def activation_maps(config: RunConfig, folder: RunFolder) -> tuple[list[Maps], list[str]]:

@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from PIL import Image
+
 from efficientnet_tf.config import UserError
 
 # Okabe and Ito's palette.
@@ -69,9 +71,12 @@ def subplots(
 
 
 def png(figure: Any) -> bytes:
-    """The picture as the content of a file."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
+    """The picture as the content of a file, in 256 colours, which are a third of the bytes."""
+    drawn, file = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    Image.open(drawn).convert("RGB").quantize(dither=Image.Dither.NONE).save(
+        file, format="png", optimize=True
+    )
     return file.getvalue()
 
 
