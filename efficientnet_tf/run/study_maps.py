@@ -35,7 +35,7 @@ def activation_maps(config: RunConfig, folder: RunFolder) -> tuple[list[Maps], l
     """
     opened = _networks(config, folder)
     paths = named_pictures(config.arguments)
-    progress = Progress("activation_maps", len(opened), "network")
+    progress = Progress("activation_maps", len(opened), "network", images_per_unit=None)
     progress.update(0)
     found = []
     for name, weights in opened.items():

@@ -45,6 +45,17 @@ def test_the_papers_table_3_of_mobilenet_v2():
     assert round(total(network).multiply_adds / 1e9, 1) == printed["baseline"]
 
 
+def test_the_coefficients_of_table_7_give_other_counts_than_it_prints():
+    """What docs/scaling.md says of it: 1.8, 1.8 and 1.9 are printed; the compound one agrees."""
+    counted = {axis: total(scaled(B0, c)) for (axis, scaled), c in
+               zip(single_axis.AXES.items(), (4.0, 2.0, 2.0), strict=True)}  # fmt: skip
+    billions = {axis: round(cost.multiply_adds / 1e9, 2) for axis, cost in counted.items()}
+    assert billions == {"depth": 1.58, "width": 1.45, "resolution": 1.54}
+    compound = scaling.apply(B0, scaling.Coefficients(1.4, 1.2, 1.3))
+    printed = {r.axis: r.multiply_adds for r in SCALED_NETWORKS if r.network == "EfficientNet-B0"}
+    assert round(total(compound).multiply_adds / 1e9, 1) == printed["compound"] == 1.8
+
+
 def test_every_number_has_a_source_and_every_family_is_there():
     rows = published_networks()
     assert all(row.source for row in rows)

@@ -1,6 +1,6 @@
 """`--mode=study`: the studies of scaling, their tables and charts in the folder of the study."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -70,14 +70,18 @@ def _latency(config: RunConfig, folder: RunFolder) -> None:
     networks = [resolve(config)[0]] if is_one else list(VARIANTS.values())
     rows = _records(folder, "latency.csv", latency.Measurement)
     rows = [row for row in rows if not row.failure]  # those are tried again
-    done = {(row.model, row.input_size, row.parameters, row.multiply_adds) for row in rows}
-    to_do = [network for network in networks if latency.key(network) not in done]
-    progress = Progress("latency", len(networks), "network", start=len(networks) - len(to_do))
-    for row in _shown(latency.measured(to_do), progress):
+    known = {(row.model, row.input_size, row.parameters, row.multiply_adds) for row in rows}
+    to_do = [network for network in networks if latency.key(network) not in known]
+    done = len(networks) - len(to_do)
+    progress = Progress("latency", len(networks), "network", done, images_per_unit=None)
+    progress.update(done)
+    for count, row in enumerate(latency.measured(to_do), start=done + 1):
         if row.failure:
             print(f"{row.model}: {row.failure}", flush=True)
         rows.append(row)
         folder.write_text("latency.csv", records_text(rows))
+        progress.update(count)
+    progress.close()
     with_accuracy = [row for row in rows if row.top_1 is not None and not row.failure]
     _write(folder, "latency", rows, charts.latency(with_accuracy) if with_accuracy else None)
     if not is_one:
@@ -100,15 +104,6 @@ def _activation_maps(config: RunConfig, folder: RunFolder) -> None:
 def _title(network: ModelConfig) -> str:
     is_variant = network == VARIANTS.get(network.name)
     return network.name if is_variant else f"{network.name}, as changed by flags"
-
-
-def _shown(results: Iterable[Any], progress: Progress) -> Iterable[Any]:
-    """Passes results on and counts them."""
-    progress.update(progress.start)
-    for done, result in enumerate(results, start=progress.start + 1):
-        yield result
-        progress.update(done)
-    progress.close()
 
 
 def _records(folder: RunFolder, name: str, kind: type) -> list:
