@@ -45,6 +45,7 @@ class Flag:
       synonyms: other words for a value, `{"poly": "polynomial"}`.
       reads: from the text of the flag to the field's value, where that is no bool, int, float or
         str; `check` has seen the text by then.
+      writes: the inverse of `reads`; a `ValueError` for a value that no text says.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Flag:
     also: str | None = None
     synonyms: Mapping[str, str] = dataclasses.field(default_factory=dict)
     reads: Callable[[str], typing.Any] | None = None
+    writes: Callable[[typing.Any], str] | None = None
 
     @property
     def fields(self) -> list[tuple[str, str]]:

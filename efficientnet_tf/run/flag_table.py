@@ -153,6 +153,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             block_strings,
             unset=_network,
             reads=block_string.parse_all,
+            writes=block_string.format_all,
         ),
         Flag("stem_filters", "overrides", "of the first convolution", filters, unset=_network),
         Flag("head_filters", "overrides", "of the last convolution", filters, unset=_network),
