@@ -10,9 +10,9 @@ from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig, UserError
 from efficientnet_tf.nn.grad_cam import grad_cam
 from efficientnet_tf.nn.network import build_network
-from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.named_pictures import named_pictures
 from efficientnet_tf.run.predictor import class_names
+from efficientnet_tf.run.study_folder import StudyFolder
 from efficientnet_tf.study.activation_maps import Maps
 from efficientnet_tf.study.experiment import BASELINE
 from efficientnet_tf.study.single_axis import AXES, COMPOUND
@@ -27,7 +27,7 @@ _LITE = tuple(f"efficientnet-lite{number}" for number in range(3))
 _SHOWN = 4
 
 
-def activation_maps(config: RunConfig, folder: RunFolder) -> tuple[list[Maps], list[str]]:
+def activation_maps(config: RunConfig, folder: StudyFolder) -> tuple[list[Maps], list[str]]:
     """What each network makes of the pictures, and what those are called.
 
     Raises:
@@ -49,7 +49,7 @@ def activation_maps(config: RunConfig, folder: RunFolder) -> tuple[list[Maps], l
     return found, [data.shown(path) for path in paths] or numbered
 
 
-def _networks(config: RunConfig, folder: RunFolder) -> dict[str, OpenedWeights]:
+def _networks(config: RunConfig, folder: StudyFolder) -> dict[str, OpenedWeights]:
     """Those that are named; else of the experiment in the folder one run of each kind."""
     named = config.train.init_checkpoint
     if named in published_sets(_LITE[0]) or named == "imagenet":

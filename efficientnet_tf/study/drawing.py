@@ -38,9 +38,12 @@ WIDTH = 9.0
 
 
 def check() -> None:
-    """Raises a `UserError` where charts cannot be drawn; before anything is measured for them."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UserError("--mode=study draws with matplotlib: pip install 'efficientnet-tf[plots]'")
+    """Raises a `UserError` where charts and statistics lack a library; before anything is done."""
+    missing = [name for name in ("matplotlib", "scipy") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"--mode=study needs {' and '.join(missing)}: pip install 'efficientnet-tf[plots]'"
+        )
 
 
 @contextlib.contextmanager
@@ -89,23 +92,24 @@ def label_points(axes: Any, points: Sequence[tuple[float, float, str, str]]) -> 
     places = [axes.transData.transform((x, y)) for x, y, _, _ in points]
     taken = [(left - 3, bottom - 3, left + 3, bottom + 3) for left, bottom in places]
     for (x, y, name, color), (left, bottom) in zip(points, places, strict=True):
-        corners = [(left + dx, bottom + dy) for dx, dy in _OFFSETS]
-        boxes = [(u, v, u + 5.2 * len(name), v + 10) for u, v in corners]
+        width = _CHARACTER * len(name)
+        offsets = [(u * width + v, w) for u, v, w in _OFFSETS]
+        boxes = [(left + u, bottom + v, left + u + width, bottom + v + 10) for u, v in offsets]
         free = (i for i, box in enumerate(boxes) if not any(_overlap(box, b) for b in taken))
         index = next(free, 0)
         taken.append(boxes[index])
         axes.annotate(
-            name,
-            (x, y),
-            xytext=_OFFSETS[index],
-            textcoords="offset pixels",
-            fontsize=7,
-            color=color,
+            name, (x, y), xytext=offsets[index], textcoords="offset pixels", fontsize=7, color=color
         )
 
 
-# Pixels from a point to the left lower corner of its name, the best place first.
-_OFFSETS = ((6, -4), (6, 5), (6, -13), (-20, 8), (-20, -18), (-50, 8), (-50, -18), (6, 16))
+# Pixels of a character, about; and from a point to the left lower corner of its name, the best
+# place first: the first number is in widths of the name.
+_CHARACTER = 5.2
+_OFFSETS = (
+    (0, 6, -4), (0, 6, 5), (0, 6, -13), (-1, -6, -4), (-1, -6, 5), (-1, -6, -13),
+    (-0.5, 0, 7), (-0.5, 0, -17),
+)  # fmt: skip
 
 
 def _overlap(a: tuple, b: tuple) -> bool:

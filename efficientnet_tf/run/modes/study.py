@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from efficientnet_tf.arch.summary import text_table
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import ModelConfig, RunConfig, UserError
-from efficientnet_tf.csv_text import read_records, records_text
 from efficientnet_tf.run import study_maps
 from efficientnet_tf.run.flag_table import STUDIES
-from efficientnet_tf.run.folder import RunFolder
 from efficientnet_tf.run.resolve import resolve
+from efficientnet_tf.run.study_folder import StudyFolder
 from efficientnet_tf.run.study_trials import train_trials
 from efficientnet_tf.study import (
     activation_maps,
@@ -42,33 +39,33 @@ def study(config: RunConfig) -> None:
     if config.arguments and config.study != "activation_maps":
         raise UserError(f"{config.arguments[0]!r} is no flag; --study={config.study} takes none")
     drawing.check()
-    _STUDIES[config.study](config, RunFolder(config.train.model_dir or _FOLDER))
+    _STUDIES[config.study](config, StudyFolder(config.train.model_dir or _FOLDER))
 
 
-def _grid(config: RunConfig, folder: RunFolder) -> None:
+def _grid(config: RunConfig, folder: StudyFolder) -> None:
     network = resolve(config)[0]
     phi = 1.0 if config.study_phi is None else config.study_phi
     points = grid.search(network, phi)
     _write(folder, "grid", points, charts.grid(points, _title(network)))
 
 
-def _single_axis(config: RunConfig, folder: RunFolder) -> None:
+def _single_axis(config: RunConfig, folder: StudyFolder) -> None:
     network = resolve(config)[0]
     phis = _PHIS if config.study_phi is None else (config.study_phi,)
     rows = single_axis.compare(network, (0.0, *phis))
     _write(folder, "single_axis", rows, charts.single_axis(rows, _title(network)))
 
 
-def _family(config: RunConfig, folder: RunFolder) -> None:
+def _family(config: RunConfig, folder: StudyFolder) -> None:
     rows = published_networks()
     _write(folder, "family", rows, charts.family(rows))
 
 
-def _latency(config: RunConfig, folder: RunFolder) -> None:
+def _latency(config: RunConfig, folder: StudyFolder) -> None:
     """All variants, or the one network that flags describe."""
     is_one = config.model_name or config.overrides or config.data.image_size
     networks = [resolve(config)[0]] if is_one else list(VARIANTS.values())
-    rows = _records(folder, "latency.csv", latency.Measurement)
+    rows = folder.table("latency", latency.Measurement)
     rows = [row for row in rows if not row.failure]  # those are tried again
     known = {(row.model, row.input_size, row.parameters, row.multiply_adds) for row in rows}
     to_do = [network for network in networks if latency.key(network) not in known]
@@ -79,7 +76,7 @@ def _latency(config: RunConfig, folder: RunFolder) -> None:
         if row.failure:
             print(f"{row.model}: {row.failure}", flush=True)
         rows.append(row)
-        folder.write_text("latency.csv", records_text(rows))
+        folder.write_table("latency", rows)
         progress.update(count)
     progress.close()
     with_accuracy = [row for row in rows if row.top_1 is not None and not row.failure]
@@ -89,13 +86,13 @@ def _latency(config: RunConfig, folder: RunFolder) -> None:
         print(f"every network: {folder.file('networks.md')}")
 
 
-def _experiment(config: RunConfig, folder: RunFolder) -> None:
+def _experiment(config: RunConfig, folder: StudyFolder) -> None:
     results = train_trials(config, folder)
     comparisons = experiment.compare(results)
     _write(folder, "experiment", comparisons, charts.experiment(results, comparisons))
 
 
-def _activation_maps(config: RunConfig, folder: RunFolder) -> None:
+def _activation_maps(config: RunConfig, folder: StudyFolder) -> None:
     networks, pictures = study_maps.activation_maps(config, folder)
     rows = activation_maps.rows(networks, pictures)
     _write(folder, "activation_maps", rows, activation_maps.chart(networks))
@@ -106,24 +103,15 @@ def _title(network: ModelConfig) -> str:
     return network.name if is_variant else f"{network.name}, as changed by flags"
 
 
-def _records(folder: RunFolder, name: str, kind: type) -> list:
-    try:
-        return read_records(folder.read_text(name) or "", kind)
-    except ValueError:
-        raise UserError(f"{folder.file(name)} is damaged; remove it, or use another "
-                        "--model_dir") from None  # fmt: skip
-
-
-def _write(folder: RunFolder, name: str, rows: Sequence[Any], picture: bytes | None) -> None:
+def _write(folder: StudyFolder, name: str, rows: Sequence[Any], picture: bytes | None) -> None:
     """The table as CSV and on the terminal, and its chart, if there is one."""
-    folder.write_text(f"{name}.csv", records_text(rows))
+    folder.write_table(name, rows)
     columns = list(vars(rows[0]))
     print(text_table(columns, [[_cell(getattr(row, c)) for c in columns] for row in rows]))
     print(f"\ntable: {folder.file(name)}.csv")
     if picture is None:
         return print("no chart: none of these networks has a published accuracy")
-    with folder.writing(f"{name}.png"):
-        tf.io.write_file(folder.file(f"{name}.png"), picture)
+    folder.write_chart(name, picture)
     print(f"chart: {folder.file(name)}.png")
 
 
