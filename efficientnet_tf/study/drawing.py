@@ -31,6 +31,7 @@ _STYLE = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
     "savefig.dpi": 110,
 }
 # Inches: 990 pixels, what a page shows at its full width.
@@ -105,7 +106,7 @@ def label_points(axes: Any, points: Sequence[tuple[float, float, str, str]]) -> 
 
 # Pixels of a character, about; and from a point to the left lower corner of its name, the best
 # place first: the first number is in widths of the name.
-_CHARACTER = 5.2
+_CHARACTER = 6.3
 _OFFSETS = (
     (0, 6, -4), (0, 6, 5), (0, 6, -13), (-1, -6, -4), (-1, -6, 5), (-1, -6, -13),
     (-0.5, 0, 7), (-0.5, 0, -17),
