@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from efficientnet_tf.arch.cost import total
 from efficientnet_tf.arch.variants import VARIANTS
-from efficientnet_tf.study.latency import Measurement
+from efficientnet_tf.study.latency import Measurement, key
 from efficientnet_tf.weights.published.table import published_sets, resolve
 
 _HEADER = (
@@ -19,9 +19,17 @@ def networks_table(measurements: Sequence[Measurement]) -> str:
     Args:
       measurements: of variants; what was not measured stays empty.
     """
-    milliseconds = {row.model: row.milliseconds for row in measurements}
+    # Scaled by flags, a network has the name of its variant and other counts.
+    times = {
+        (row.model, row.input_size, row.parameters, row.multiply_adds): row.milliseconds
+        for row in measurements
+    }
     device = "; ".join(dict.fromkeys(row.device for row in measurements if row.device))
-    lines = [_HEADER, _ALIGNMENT, *(_row(name, milliseconds.get(name)) for name in VARIANTS)]
+    lines = [
+        _HEADER,
+        _ALIGNMENT,
+        *(_row(name, times.get(key(VARIANTS[name]))) for name in VARIANTS),
+    ]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"""# Networks
 

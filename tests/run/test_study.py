@@ -140,10 +140,13 @@ def test_the_page_of_networks_is_what_the_command_writes():
     times = {row[0].strip(): float(row[-1].replace(",", "")) for row in cells}
     assert list(times) == list(VARIANTS) and min(times.values()) > 0
     measured = [
-        latency.Measurement(name, 1, 1, 1, None, ms, ms, ms, None, device, None)
+        latency.Measurement(*latency.key(VARIANTS[name]), None, ms, ms, ms, None, device, None)
         for name, ms in times.items()
     ]
     assert networks_table(measured) == page
+    scaled = latency.Measurement(*latency.key(model_config("efficientnet-b0", input_size=99)),
+                                 None, 1.0, 1.0, 1.0, None, device, None)  # fmt: skip
+    assert networks_table([*measured, scaled]) == page
 
 
 @pytest.mark.slow
