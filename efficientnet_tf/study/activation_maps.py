@@ -10,7 +10,7 @@ import numpy as np
 
 from efficientnet_tf.study.drawing import png, style, subplots
 
-_INCHES = 1.7  # of a picture's side
+_INCHES = 1.4  # of a picture's side
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def chart(networks: Sequence[Maps]) -> bytes:
             guess = f"{network.probabilities[row]:.0%} {network.classes[row]}"
             heading = f"{network.name}\n" if row == 0 else ""
             cell.set_title(f"{heading}{_cut(guess)}", fontsize=7)
-    return png(figure)
+    return png(figure, is_photographic=True)
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:

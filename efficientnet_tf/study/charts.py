@@ -163,6 +163,7 @@ def latency(rows: Sequence[Measurement]) -> bytes:
         label_points(chart, [(x, y, _short(name), BLUE) for x, y, name in front])
         chart.set_xlabel(unit)
         chart.xaxis.set_major_formatter("{x:g}")
+        chart.xaxis.set_minor_formatter("")
     axes[0].set_ylabel("published ImageNet top-1, %")
     axes[0].legend(loc="lower right")
     axes[0].set_title(rows[0].device, loc="left")

@@ -74,13 +74,18 @@ def subplots(
     return figure, figure.subplots(rows, columns, **options)
 
 
-def png(figure: Any) -> bytes:
-    """The picture as the content of a file, in 256 colours, which are a third of the bytes."""
+def png(figure: Any, is_photographic: bool = False) -> bytes:
+    """The picture as the content of a file.
+
+    Args:
+      is_photographic: keep all colours, and not 256, which are a third of the bytes.
+    """
     drawn, file = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(dither=Image.Dither.NONE).save(
-        file, format="png", optimize=True
-    )
+    picture = Image.open(drawn).convert("RGB")
+    if not is_photographic:
+        picture = picture.quantize(dither=Image.Dither.NONE)
+    picture.save(file, format="png", optimize=True)
     return file.getvalue()
 
 

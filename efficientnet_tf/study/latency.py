@@ -26,7 +26,7 @@ class Measurement:
       input_size: side of the image in pixels.
       parameters, multiply_adds: counted.
       top_1: published with the set of weights that `imagenet` means, in percent; None where
-        nothing was, or for a network that is scaled otherwise.
+        nothing was, or for a network that is scaled otherwise or was evaluated at another size.
       milliseconds: of one image, the median call of `en.inference_function`.
       fastest, slowest: milliseconds of the extreme calls.
       memory_mib: the most that the process had in memory while it ran the network, above what it
@@ -74,11 +74,15 @@ def key(network: ModelConfig) -> tuple[str, int, int, int]:
 
 
 def published_top_1(network: ModelConfig) -> float | None:
-    """In percent, of a variant as it was published with the weights that `imagenet` means."""
+    """In percent, of a variant as it was published with the weights that `imagenet` means.
+
+    None where it was reached at another size than the network's (Lite3, Lite4).
+    """
     name = network.name
     if network != VARIANTS.get(name) or not published_sets(name):
         return None
-    return resolve(name, "imagenet").top_1
+    preset = resolve(name, "imagenet")
+    return preset.top_1 if preset.input_size == network.input_size else None
 
 
 def _run_probe(network: ModelConfig, seconds: float) -> dict:

@@ -38,7 +38,8 @@ def networks_table(measurements: Sequence[Measurement]) -> str:
 Input is the side of the square image in pixels. FLOPs are twice the multiply-adds, which the paper
 and much of the literature call FLOPs. Top-1 is the published accuracy on ImageNet with the weights
 that `imagenet` means, the first set; {_elsewhere()}
-Milliseconds are those of one image in `en.inference_function` ({device}).
+Milliseconds are those of one image in `en.inference_function` ({device}); what was
+not measured, or did not fit into the memory, is empty.
 
 {table}
 """
