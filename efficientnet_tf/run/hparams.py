@@ -31,10 +31,8 @@ def _value(flag: Flag, config: RunConfig, network: ModelConfig) -> Any:
     section, field = flag.fields[0]
     holders = {"run": config, "overrides": network}
     value = getattr(holders.get(section) or getattr(config, section), field)
-    return _text(flag, value) if flag.writes else value
-
-
-def _text(flag: Flag, value: Any) -> str:
+    if flag.writes is None:
+        return value
     try:
         return flag.writes(value)
     except ValueError:  # set from Python, where more can be said
