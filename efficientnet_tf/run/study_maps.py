@@ -14,7 +14,7 @@ from efficientnet_tf.run.named_pictures import named_pictures
 from efficientnet_tf.run.predictor import class_names
 from efficientnet_tf.run.study_folder import StudyFolder
 from efficientnet_tf.study.activation_maps import Maps
-from efficientnet_tf.study.experiment import BASELINE
+from efficientnet_tf.study.experiment import BASELINE, dataset_name
 from efficientnet_tf.study.single_axis import AXES, COMPOUND
 from efficientnet_tf.train.progress import Progress
 from efficientnet_tf.weights.loading import load_opened, open_weights
@@ -44,8 +44,7 @@ def activation_maps(config: RunConfig, folder: StudyFolder) -> tuple[list[Maps],
         found.append(_maps(name, network, weights, pictures))
         progress.update(len(found))
     progress.close()
-    source = config.data.source_name
-    numbered = [f"{source} {number}" for number in range(len(found[0].images))]
+    numbered = [f"{dataset_name(config.data)} {number}" for number in range(len(found[0].images))]
     return found, [data.shown(path) for path in paths] or numbered
 
 
@@ -56,14 +55,15 @@ def _networks(config: RunConfig, folder: StudyFolder) -> dict[str, OpenedWeights
         return {name: open_weights(named, name) for name in _LITE}
     if named:
         return {place.rstrip("/"): open_weights(place) for place in named.split(",")}
+    dataset = dataset_name(config.data)
     runs = {
-        axis: sorted(glob.glob(f"{folder.path}/runs/{config.data.source_name}-{axis}-*"))
+        axis: sorted(glob.glob(f"{folder.path}/runs/{dataset}-{axis}-*"))
         for axis in (BASELINE, *AXES, COMPOUND)
     }
     found = {axis: open_weights(places[0]) for axis, places in runs.items() if places}
     if not found:
         raise UserError(
-            f"{folder.path} has no networks of --study=experiment on {config.data.source_name}: "
+            f"{folder.path} has no networks of --study=experiment on {dataset}: "
             "name others with --init_checkpoint, commas between them; imagenet is Lite0 to Lite2"
         )
     return found

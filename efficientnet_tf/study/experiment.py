@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from efficientnet_tf.arch.cost import total
-from efficientnet_tf.config import ModelConfig, RunConfig, TrainConfig, UserError
+from efficientnet_tf.config import DataConfig, ModelConfig, RunConfig, TrainConfig, UserError
 from efficientnet_tf.study.single_axis import COMPOUND, at_equal_cost
 
 BASELINE = "baseline"
@@ -22,7 +22,7 @@ class Trial:
     """One network to be trained once.
 
     Attributes:
-      dataset: `digits`, as in `DataConfig`.
+      dataset: of `dataset_name`.
       axis: `baseline`, `depth`, `width`, `resolution` or `compound`.
       seed: of initial weights, data order, augmentation and dropout.
       network: with its scaling.
@@ -117,7 +117,7 @@ def trials(
 
 
 def _trial(config, axis, network, seed, folder) -> Trial:
-    dataset = config.data.source_name
+    dataset = dataset_name(config.data)
     scaling = {
         "depth_coefficient": network.depth_coefficient,
         "width_coefficient": network.width_coefficient,
@@ -136,6 +136,11 @@ def _trial(config, axis, network, seed, folder) -> Trial:
         flags_text="",
     )
     return Trial(dataset, axis, seed, network, run)
+
+
+def dataset_name(data: DataConfig) -> str:
+    """What results are kept under: the folder's name where the data lie in one, else `digits`, ..."""
+    return (data.data_dir or "").rstrip("/").rpartition("/")[2] or data.source_name
 
 
 def _one_evaluation(train: TrainConfig) -> dict[str, float | int]:

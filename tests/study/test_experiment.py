@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from helpers.toy import tiny_run, toy_config
 
-from efficientnet_tf.config import UserError
+from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.study import experiment
 from efficientnet_tf.study.single_axis import AXES
 
@@ -45,6 +45,15 @@ def test_single_runs_have_no_test():
     rows = experiment.compare(results({axis: [0.5] for axis in KINDS}))
     assert [row.p_value for row in rows] == [None] * 5
     assert {row.deviation for row in rows} == {0.0}
+
+
+def test_data_in_folders_are_kept_apart_by_the_name_of_the_folder():
+    names = {
+        experiment.dataset_name(DataConfig(dataset="idx", data_dir=folder))
+        for folder in ("/data/mnist", "fashion-mnist/", "gs://bucket/kmnist")
+    }
+    assert names == {"mnist", "fashion-mnist", "kmnist"}
+    assert experiment.dataset_name(DataConfig(dataset="digits")) == "digits"
 
 
 def test_trials_share_their_seed_and_have_folders_of_their_own(tmp_path):
