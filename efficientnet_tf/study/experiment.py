@@ -139,7 +139,7 @@ def _trial(config, axis, network, seed, folder) -> Trial:
 
 
 def dataset_name(data: DataConfig) -> str:
-    """What results are kept under: the folder's name where the data lie in one, else `digits`, ..."""
+    """What results are kept under: the name of the data's folder if there is one, else `digits`."""
     return (data.data_dir or "").rstrip("/").rpartition("/")[2] or data.source_name
 
 
