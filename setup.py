@@ -118,6 +118,7 @@ setup(
         "tpu-compile": [*TENSORFLOW["cpu"], "jax==0.10.2", "libtpu==0.0.52"],
         "quickstart": ["scikit-learn"],
         "safetensors": ["safetensors"],
+        "plots": ["matplotlib", "scipy"],  # --mode=study: charts, and the test of its experiment
         "beam": ["apache-beam"],  # docs/batch_prediction.md
         "test": [
             "pytest",
@@ -127,6 +128,8 @@ setup(
             "setuptools>=77",  # the tests build a wheel
             "scikit-learn",
             "safetensors",
+            "matplotlib",
+            "scipy",
         ],
     },
     entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.run.command_line:console"]},

@@ -23,7 +23,7 @@ _PUBLIC = {
     "available_models": "arch.variants",
     "input_size": "arch.variants",
     "model_config": "arch.variants",
-    "summary": "arch.summary",
+    "summary": "network_summary",
     "build_model": "build",
     "feature_extractor": "build",
     "DataConfig": "config",

@@ -92,7 +92,11 @@ class _BuildArguments(_BuildOverrides, total=False):
     freeze_bn: bool
 
 def model_config(name: str, **overrides: Unpack[_ConfigOverrides]) -> ModelConfig: ...
-def summary(model_name: str, **overrides: Unpack[_ConfigOverrides]) -> str: ...
+def summary(
+    model: keras.Model | ModelConfig | str,
+    csv: str | Path | None = None,
+    **overrides: Unpack[_ConfigOverrides],
+) -> str: ...
 def build_model(
     model_name: str,
     num_classes: int | None = None,

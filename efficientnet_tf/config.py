@@ -145,8 +145,9 @@ class DataConfig:
     """What the network is fed.
 
     Attributes:
-      dataset: `tfrecord`, `folder`, `csv`, `digits`, `synthetic`, or the name of a tfds builder.
-        None is `tfrecord` where there is a `data_dir`, else `synthetic`, as in the original.
+      dataset: `tfrecord`, `folder`, `csv`, `digits`, `idx` (MNIST's format), `synthetic`, or the
+        name of a tfds builder. None is `tfrecord` where there is a `data_dir`, else `synthetic`, as
+        in the original.
       data_dir: where it lies; None for embedded data.
       image_size: side in pixels of the square image the network sees, at least 32. None for the
         network's own: see `for_network`.
@@ -394,7 +395,7 @@ class RunConfig:
 
     Attributes:
       mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary`, `lr_range`,
-        `benchmark`, `prepare` or `data_service`.
+        `benchmark`, `study`, `prepare` or `data_service`.
       model_name: as in `available_models()`; None for the variant that the weights are of, or
         `efficientnet-b0`.
       overrides: the fields of `ModelConfig` that were said, `{"dropout_rate": 0.3}`. Image size,
@@ -402,6 +403,9 @@ class RunConfig:
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
       benchmark: what is measured, some of `train,inference,input`; None for the first two.
+      study: which study of scaling, a name of `run.flag_table.STUDIES`.
+      study_phi: the compound coefficient to scale by; None for the study's own.
+      study_seeds: runs of each network of an experiment; None for five.
       eval_report: folder for a report on what is evaluated; None for none.
       explain: folder for pictures of what speaks for each prediction; None for none.
       export_dir: where a SavedModel goes at the end of training; None for none.
@@ -422,6 +426,9 @@ class RunConfig:
     arguments: tuple[str, ...] = ()
     output_json: str | None = None
     benchmark: str | None = None
+    study: str | None = None
+    study_phi: float | None = None
+    study_seeds: int | None = None
     eval_report: str | None = None
     explain: str | None = None
     export_dir: str | None = None

@@ -7,7 +7,9 @@ FLOPs (a bias, batch norm or activation counts nothing).
 import math
 from dataclasses import dataclass
 
-from efficientnet_tf.arch.scaling import BlockPlan, block_plans, head_filters, stem_filters
+from efficientnet_tf.arch.footprint import block_peak, receptive_field
+from efficientnet_tf.arch.scaling import BlockPlan
+from efficientnet_tf.arch.structure import Structure, structure
 from efficientnet_tf.config import ModelConfig
 
 
@@ -37,11 +39,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class Piece:
-    """One row of a network's table: its name, output `(height, width, channels)` and cost."""
+    """One row of a network's table.
+
+    Attributes:
+      name: `stem`, `blocks_0`, ..., `head`, `predictions`.
+      output_shape: `(height, width, channels)`.
+      cost: for one image.
+      peak: the most numbers of one image that inference holds at once inside it.
+      receptive_field: side of the square of pixels that an output sees.
+    """
 
     name: str
     output_shape: tuple[int, int, int]
     cost: Cost
+    peak: int
+    receptive_field: int
 
 
 def _conv(kernel_size: int, inputs: int, outputs: int, pixels: int, bias: bool = False) -> Cost:
@@ -118,26 +130,31 @@ def pieces(
       config: the network.
       image_shape: `(height, width, channels)`; the variant's own square RGB by default.
     """
-    height, width, channels = image_shape or (config.input_size, config.input_size, 3)
+    return structure_pieces(structure(config, image_shape))
+
+
+def structure_pieces(network: Structure) -> tuple[Piece, ...]:
+    """The same of a network with its numbers final; no classifier where it has none."""
+    height, width, channels = network.image_shape
     size = _strided((height, width), 2)
-    stem, head = stem_filters(config), head_filters(config)
-    rows = [
-        Piece(
-            "stem",
-            (*size, stem),
-            _conv(3, channels, stem, size[0] * size[1]) + _batch_norm(stem),
-        )
-    ]
-    plans = block_plans(config)
-    for index, plan in enumerate(plans):
+    stem, head, fields = network.stem_filters, network.head_filters, receptive_field(network.plans)
+    cost = _conv(3, channels, stem, math.prod(size)) + _batch_norm(stem)
+    peak = height * width * channels + math.prod(size) * stem
+    rows = [Piece("stem", (*size, stem), cost, peak, fields[0])]
+    for index, plan in enumerate(network.plans):
         output = _strided(size, plan.downsampling)
+        peak = block_peak(plan, math.prod(size), math.prod(output))
         shape = (*output, plan.output_filters)
-        rows.append(Piece(f"blocks_{index}", shape, _block(plan, size, output)))
+        cost = _block(plan, size, output)
+        rows.append(Piece(f"blocks_{index}", shape, cost, peak, fields[index + 1]))
         size = output
-    head_cost = _conv(1, plans[-1].output_filters, head, size[0] * size[1]) + _batch_norm(head)
-    rows.append(Piece("head", (*size, head), head_cost))
-    classifier = _conv(1, head, config.num_classes, 1, bias=True)
-    rows.append(Piece("predictions", (1, 1, config.num_classes), classifier))
+    pixels, last = math.prod(size), network.plans[-1].output_filters
+    cost = _conv(1, last, head, pixels) + _batch_norm(head)
+    rows.append(Piece("head", (*size, head), cost, pixels * (last + head), fields[-1]))
+    if classes := network.num_classes:
+        cost = _conv(1, head, classes, 1, bias=True)
+        peak = max(pixels * head + head, head + classes)  # the pooling, then the dense layer
+        rows.append(Piece("predictions", (1, 1, classes), cost, peak, max(height, width)))
     return tuple(rows)
 
 

@@ -1,10 +1,76 @@
-"""Compound scaling: the list of blocks to build for the stages of a `ModelConfig`."""
+"""Compound scaling: its coefficients, and the list of blocks to build for a scaled `ModelConfig`.
+
+Tan & Le 2019 (arXiv 1905.11946), section 3.3. Multiply-adds grow with depth, and with the squares
+of width and resolution: alpha * beta^2 * gamma^2 = 2 doubles them with every step of phi.
+"""
 
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from efficientnet_tf.config import BlockSpec, ModelConfig
+
+# The paper's bases of depth, width and resolution, from its grid search with B0.
+ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
+
+
+class Coefficients(NamedTuple):
+    """What multiplies the blocks, the filters and the side of the image of a network."""
+
+    depth: float
+    width: float
+    resolution: float
+
+    @property
+    def growth(self) -> float:
+        """How many times the multiply-adds there are, were nothing rounded."""
+        return self.depth * self.width**2 * self.resolution**2
+
+
+def compound_coefficients(
+    phi: float, alpha: float = ALPHA, beta: float = BETA, gamma: float = GAMMA
+) -> Coefficients:
+    """Depth, width and resolution for about 2^phi times the multiply-adds (the paper's equation 3).
+
+    The published B1 to B7 are rounded by hand, so that no phi gives exactly theirs:
+    `compound_coefficients(1)` is near B2, `compound_coefficients(2)` near B3.
+
+    Args:
+      phi: the compound coefficient; 0 is the network as it is, a negative one shrinks it.
+      alpha, beta, gamma: bases of depth, width and resolution.
+    """
+    return Coefficients(alpha**phi, beta**phi, gamma**phi)
+
+
+def apply(config: ModelConfig, coefficients: Coefficients) -> ModelConfig:
+    """`config` with its depth, width and input size multiplied; the size is rounded to a pixel."""
+    return config.replace(
+        depth_coefficient=config.depth_coefficient * coefficients.depth,
+        width_coefficient=config.width_coefficient * coefficients.width,
+        input_size=round(config.input_size * coefficients.resolution),
+    )
+
+
+def scale(
+    config: ModelConfig,
+    phi: float,
+    alpha: float = ALPHA,
+    beta: float = BETA,
+    gamma: float = GAMMA,
+) -> ModelConfig:
+    """Any network scaled by the compound method.
+
+        config = scale(en.model_config("efficientnet-lite0"), phi=1)
+        model = efficientnet_tf.nn.network.build_network(config)
+
+    Filters and blocks are rounded when it is built (`round_filters`, `round_repeats`), so that
+    `arch.cost.total` tells what it costs, and 2^phi only about what.
+
+    Args:
+      phi, alpha, beta, gamma: of `compound_coefficients`.
+    """
+    return apply(config, compound_coefficients(phi, alpha, beta, gamma))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import tensorflow as tf
 
 from efficientnet_tf.arch.summary import text_table
+from efficientnet_tf.csv_text import csv_text
 from efficientnet_tf.data.pictures.census import Entry
 from efficientnet_tf.data.pictures.copies import leak_warning
-from efficientnet_tf.run.csv_text import csv_text
 
 # Of more classes only the largest and the smallest are shown.
 _CLASSES_SHOWN = 20

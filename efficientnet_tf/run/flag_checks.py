@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from efficientnet_tf.arch import block_string
 from efficientnet_tf.config import MIN_IMAGE_SIZE, UserError, unknown_name
 
 # Takes the flag's name and value; returns the error to raise, or None.
@@ -39,6 +40,15 @@ def some_of(*names: str) -> Check:
         return unknown_name(f"--{flag}", unknown[0], names) if unknown else None
 
     return check
+
+
+def block_strings(flag: str, value: str) -> UserError | None:
+    """Accepts stages in the original's notation, with spaces between them."""
+    try:
+        stages = block_string.parse_all(value)
+    except ValueError as error:
+        return UserError(f"--{flag}: {error}")
+    return None if stages else UserError(f"--{flag} names no stage, such as r1_k3_s11_e1_i32_o16")
 
 
 def _rule(holds: Callable[[float], bool], words: str) -> Check:
@@ -89,6 +99,9 @@ batch_size = whole(_above_0, at_most(1_000_000))
 num_classes = whole(_above_0, at_most(1_000_000))
 image_size = whole(at_least(MIN_IMAGE_SIZE), at_most(10_000))
 range_steps = whole(at_least(20), at_most(100_000))
+seeds = whole(_above_0, at_most(1000))
+phi = real(at_least(0), at_most(10))
+filters = whole(_above_0, at_most(100_000))
 strength = whole(at_least(0), at_most(100))
 layers = whole(_above_0, at_most(100))
 positive = real(_above_0)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from efficientnet_tf.config import (
@@ -43,6 +43,9 @@ class Flag:
       default: of a flag that fills no field.
       also: a second field that takes the same value, `train.seed`.
       synonyms: other words for a value, `{"poly": "polynomial"}`.
+      reads: from the text of the flag to the field's value, where that is no bool, int, float or
+        str; `check` has seen the text by then.
+      writes: the inverse of `reads`; a `ValueError` for a value that no text says.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Flag:
     default: typing.Any = None
     also: str | None = None
     synonyms: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reads: Callable[[str], typing.Any] | None = None
+    writes: Callable[[typing.Any], str] | None = None
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -73,6 +78,8 @@ class Flag:
     @property
     def kind(self) -> type:
         """`bool`, `int`, `float` or `str`, from the field's annotation."""
+        if self.reads:
+            return str
         if not self.fields:
             return type(self.default)
         section, name = self.fields[0]

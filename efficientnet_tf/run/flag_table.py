@@ -7,13 +7,16 @@ The original's 62 flags keep their names and meanings; those of them that do not
 3. The numbers of classes and images are the data's own unless their flags are given.
 """
 
+from efficientnet_tf.arch import block_string
 from efficientnet_tf.config import NAN_POLICIES, REMAT
 from efficientnet_tf.run.flag_checks import (
     batch_size,
+    block_strings,
     choice,
     coefficient,
     count,
     count_from_0,
+    filters,
     fraction,
     fraction_above_0,
     fraction_below_1,
@@ -21,9 +24,11 @@ from efficientnet_tf.run.flag_checks import (
     image_size,
     layers,
     num_classes,
+    phi,
     positive,
     range_steps,
     rate,
+    seeds,
     some_of,
     strength,
 )
@@ -39,11 +44,14 @@ MODES = (
     "summary",
     "lr_range",
     "benchmark",
+    "study",
     "prepare",
     "data_service",
 )
 
 BENCHMARKS = ("train", "inference", "input")
+
+STUDIES = ("grid", "single_axis", "family", "latency", "experiment", "activation_maps")
 
 # What holds while a flag is absent.
 _network = "the network's own"
@@ -60,6 +68,20 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             some_of(*BENCHMARKS),
             unset="train,inference",
         ),
+        Flag(
+            "study",
+            "run",
+            "--mode=study: of scaling, see docs/scaling.md",
+            choice(*STUDIES),
+        ),
+        Flag(
+            "study_phi",
+            "run",
+            "--mode=study: compound coefficient that grid, single_axis and experiment scale by",
+            phi,
+            unset="1 for grid, 1 to 4 for single_axis, 2 for experiment",
+        ),
+        Flag("study_seeds", "run", "--study=experiment: runs of each network", seeds, unset="5"),
         everyday(
             "seed",
             "data",
@@ -125,6 +147,17 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             unset=_network,
         ),
         Flag(
+            "blocks_args",
+            "overrides.blocks",
+            "stages of a network of your own, r1_k3_s11_e1_i32_o16_se0.25 r2_..., before scaling",
+            block_strings,
+            unset=_network,
+            reads=block_string.parse_all,
+            writes=block_string.format_all,
+        ),
+        Flag("stem_filters", "overrides", "of the first convolution", filters, unset=_network),
+        Flag("head_filters", "overrides", "of the last convolution", filters, unset=_network),
+        Flag(
             "batch_norm_momentum",
             "overrides",
             "weight of the old value in the moving statistics",
@@ -146,7 +179,7 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday(
             "dataset",
             "data",
-            "tfrecord, folder, csv, digits, synthetic, or the name of a tfds builder",
+            "tfrecord, folder, csv, digits, idx (as MNIST), synthetic, or a tfds builder's name",
             unset="tfrecord with --data_dir, else synthetic",
         ),
         everyday("data_dir", "data", "folder of the data set"),

@@ -95,7 +95,7 @@ def run_config(arguments: Sequence[str] = (), flag_values: flags.FlagValues = FL
     """
     said = _said(flag_values)
     mode = said["run"].get("mode", RunConfig.mode)
-    if arguments and mode not in ("predict", "convert"):
+    if arguments and mode not in ("predict", "convert", "study"):
         raise UserError(f"{arguments[0]!r} is no flag; --mode={mode} takes no arguments")
     if name := said["run"].get("model_name"):
         model_config(name)  # an unknown name is an error now, not after TensorFlow has started
@@ -152,6 +152,7 @@ def _said(flag_values: flags.FlagValues) -> dict[str, dict[str, Any]]:
             raise UserError(f"--{row.name}: a name in {ascii(value)} is not UTF-8; rename it")
         if row.check and (error := row.check(row.name, value)):
             raise error
+        value = row.reads(value) if row.reads else value
         for section, field in row.fields:
             said[section][field] = value
     return said
@@ -187,6 +188,9 @@ _OF_ONE_MODE = {
     "prepared_dir": "prepare",
     "num_shards": "prepare",
     "role": "data_service",
+    "study": "study",
+    "study_phi": "study",
+    "study_seeds": "study",
 }
 # What is asked for once and is no part of the run that its flagfile starts again.
 _OF_THIS_INVOCATION = (
@@ -201,6 +205,9 @@ _OF_THIS_INVOCATION = (
     "prepared_dir",
     "profile_steps",
     "role",
+    "study",
+    "study_phi",
+    "study_seeds",
 )
 
 

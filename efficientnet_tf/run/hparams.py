@@ -7,7 +7,10 @@ from efficientnet_tf.run.flag_row import Flag
 from efficientnet_tf.run.flag_table import ALL_FLAGS, TOPICS
 
 # Where a run computes and writes, and what is done with it, make no difference to its results.
-_WITHOUT_INFLUENCE = {"mode", *(flag.name for t in ("Devices", "Output") for flag in TOPICS[t])}
+_WITHOUT_INFLUENCE = {
+    *("mode", "study", "study_phi", "study_seeds"),
+    *(flag.name for t in ("Devices", "Output") for flag in TOPICS[t]),
+}
 
 
 def hparams(config: RunConfig, network: ModelConfig) -> dict[str, bool | int | float | str]:
@@ -27,4 +30,10 @@ def hparams(config: RunConfig, network: ModelConfig) -> dict[str, bool | int | f
 def _value(flag: Flag, config: RunConfig, network: ModelConfig) -> Any:
     section, field = flag.fields[0]
     holders = {"run": config, "overrides": network}
-    return getattr(holders.get(section) or getattr(config, section), field)
+    value = getattr(holders.get(section) or getattr(config, section), field)
+    if flag.writes is None:
+        return value
+    try:
+        return flag.writes(value)
+    except ValueError:  # set from Python, where more can be said
+        return str(value)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from efficientnet_tf.run.csv_text import csv_text
+from efficientnet_tf.csv_text import csv_text
 from efficientnet_tf.train.writing import writing
 
 _COLUMNS = ("file", "rank", "class", "name", "probability", "error", "explanation")

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.run.csv_text import csv_text
+from efficientnet_tf.csv_text import csv_text
 from efficientnet_tf.run.findings import ClassResult, Findings
 
 

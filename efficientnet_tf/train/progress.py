@@ -22,7 +22,8 @@ class Progress:
       target: None if unknown.
       unit: what is counted, `step` or `image`.
       start: where the count begins (a resumed run).
-      images_per_unit: to turn the pace into images per second.
+      images_per_unit: to turn the pace into images per second; None for units of no images, whose
+        pace is not shown.
       enabled: False prints nothing.
     """
 
@@ -32,7 +33,7 @@ class Progress:
         target: int | None,
         unit: str = "step",
         start: int = 0,
-        images_per_unit: int = 1,
+        images_per_unit: int | None = 1,
         enabled: bool = True,
     ):
         self.title, self.target, self.unit = title, target, unit
@@ -54,7 +55,7 @@ class Progress:
             # The first call compiles: its pace says nothing of those that follow.
             self._warm, self._start, self._began = True, count, now
             pace = pace if count == self.target else None
-        if pace is not None:
+        if pace is not None and self.images_per_unit:
             values = {**values, "images/s": pace * self.images_per_unit}
         if self._bar:
             self._bar.stateful_metrics = set(values)

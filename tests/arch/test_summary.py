@@ -1,12 +1,16 @@
 """The text tables: the paper's table 1, and the original's counts."""
 
+import csv
 import json
 
+import keras
 import pytest
 from helpers.reference import reference_dir
+from helpers.toy import toy_config
 
-from efficientnet_tf.arch.summary import family_table, summary
+from efficientnet_tf.arch.summary import family_table
 from efficientnet_tf.config import UserError
+from efficientnet_tf.network_summary import summary
 
 ORIGINAL = json.loads((reference_dir() / "architectures.json").read_text())
 # Tan & Le 2019, table 1, stages 2..8: operator, output resolution, channels, layers. (The paper
@@ -58,3 +62,45 @@ def test_overrides():
     assert "1 x 1        17" in summary("efficientnet-b0", num_classes=17)
     with pytest.raises(UserError):
         summary("efficientnet-b0", classes=17)
+
+
+def test_the_table_as_csv(tmp_path):
+    path = tmp_path / "stages.csv"
+    text = summary("efficientnet-b0", csv=path)
+    rows = list(csv.DictReader(path.open()))
+    assert [row["stage"] for row in rows] == ["stem", *"1234567", "head", "top", "total"]
+    assert len(rows) == len(text.splitlines()) - 4
+    total, parts = rows[-1], rows[:-1]
+    for column in ("parameters", "non_trainable_parameters", "multiply_adds", "activations"):
+        assert int(total[column]) == sum(int(row[column]) for row in parts)
+    original = ORIGINAL["efficientnet-b0"]
+    assert int(total["parameters"]) == original["trainable_params"]
+    assert int(total["flops"]) == 2 * original["conv_dense_madds"]
+    assert int(total["peak_memory_bytes"]) == max(int(row["peak_memory_bytes"]) for row in parts)
+    # Stage 2 expands 16 channels of 112 x 112 to 96, the largest tensor of the network.
+    assert int(parts[2]["peak_memory_bytes"]) >= 4 * 112 * 112 * (16 + 96)
+
+
+@pytest.mark.slow
+def test_a_keras_model_and_its_configuration_have_the_same_table():
+    from efficientnet_tf.nn.folding import fold_batch_norm
+    from efficientnet_tf.nn.network import build_network
+
+    config = toy_config(activation="relu")
+    model = build_network(config)
+    assert summary(model) == summary(config)
+    total = summary(model).splitlines()[-1].split()
+    assert int(total[2].replace(",", "")) == sum(
+        v.shape.num_elements() for v in model.trainable_variables
+    )
+    features = build_network(config, include_top=False, input_shape=(64, 64, 3))
+    assert "top" not in [line.split()[0] for line in summary(features).splitlines()[2:]]
+    for wrong, why in (
+        (fold_batch_norm(model), "folded"),
+        (build_network(config, include_top=False), "input_shape"),
+        (keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), "not a network"),
+    ):
+        with pytest.raises(UserError, match=why):
+            summary(wrong)
+    with pytest.raises(UserError, match="dropout_rate"):
+        summary(model, dropout_rate=0.1)

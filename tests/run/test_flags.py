@@ -95,6 +95,7 @@ RENAMED = {
     "distribution_strategy": {"distribution.strategy"},
     "use_tpu": {"distribution.strategy"},
     "seed": {"data.seed", "train.seed"},
+    "blocks_args": {"overrides.blocks"},
 }
 FILLING = [row for row in ALL_FLAGS.values() if row not in WITHOUT_EFFECT + BIGTABLE]
 RECIPES = sorted((ROOT / "flags").glob("*.flags"))
@@ -141,13 +142,16 @@ def test_a_flag_fills_its_field_and_no_other(row):
     sample = {bool: not row.initial, int: 65, float: 0.5, str: "words"}[row.kind]
     if isinstance(row.check, Choice):
         sample = row.check.names[-1]
-    sample = {"model_name": "efficientnet-lite3", "profile_steps": "3,4", "benchmark": "input"}.get(
-        row.name, sample
-    )
+    sample = {
+        "model_name": "efficientnet-lite3",
+        "profile_steps": "3,4",
+        "benchmark": "input",
+        "blocks_args": "r1_k3_s11_e1_i32_o16 r2_k3_s22_e6_i16_o24_se0.25",
+    }.get(row.name, sample)
     config = config_of(f"--{row.name}={sample}")
     paths = changes(config)
     assert {path.partition(".")[2] for path in paths} == {row.name} or paths == RENAMED[row.name]
-    wanted = "tpu" if row.name == "use_tpu" else sample
+    wanted = "tpu" if row.name == "use_tpu" else row.reads(sample) if row.reads else sample
     assert all(leaves(config)[path] == wanted for path in paths)
 
 

@@ -34,3 +34,15 @@ def test_a_single_call_has_a_pace_all_the_same(clock, capsys):
     clock[0] = 2.0
     progress.update(30)
     assert capsys.readouterr().out == "evaluation image 30/30 images/s 15\n"
+
+
+def test_units_that_hold_no_images_have_no_pace_in_images(clock, capsys):
+    progress = Progress("latency", 4, "network", start=1, images_per_unit=None)
+    for seconds, done in ((0.0, 1), (5.0, 2), (15.0, 4)):
+        clock[0] = seconds
+        progress.update(done)
+    assert capsys.readouterr().out.splitlines() == [
+        "latency network 1/4",
+        "latency network 2/4 left 0m10s",
+        "latency network 4/4",
+    ]

@@ -18,6 +18,7 @@ _SOURCES = {
     "folder": ("folder", "FolderSource"),
     "csv": ("csv_file", "CSVSource"),
     "digits": ("digits", "DigitsSource"),
+    "idx": ("idx", "IDXSource"),
     "synthetic": ("synthetic", "SyntheticSource"),
 }
 

@@ -8,48 +8,32 @@ image is evaluated. 1,437 train, 360 evaluate, class shares equal within one ima
 """
 
 import numpy as np
-import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
-from efficientnet_tf.data.sources.source import IndexedSource, Picture
+from efficientnet_tf.data.sources.arrays import ArraySource
 
 _BORDER = 1
 _SCALE = 4
 _HOLD_OUT_EVERY = 5
 
 
-class DigitsSource(IndexedSource):
+class DigitsSource(ArraySource):
     """Ten classes, "0" to "9"; uint8 images `[40, 40, 3]`, white on black."""
 
     name = "digits"
-    is_encoded = False
     num_classes = 10
     label_names = [str(digit) for digit in range(10)]
 
     def __init__(self, config: DataConfig):
-        super().__init__(config)
         images, labels = _load()
         order = np.random.RandomState(0).permutation(len(labels))
         order = order[np.argsort(labels[order], kind="stable")]
         held_out = np.arange(len(order)) % _HOLD_OUT_EVERY == 0
-        self._train = images[order[~held_out]], labels[order[~held_out]]
-        self._eval = images[order[held_out]], labels[order[held_out]]
-        self.train_size, self.eval_size = len(self._train[1]), len(self._eval[1])
-
-    def train_class_counts(self) -> tuple[np.ndarray, int]:
-        return np.bincount(self._train[1]), self.train_size
-
-    def read_train(self, raw) -> Picture:
-        return _pick(self._train, raw)
-
-    def read_eval(self, raw) -> Picture:
-        return _pick(self._eval, raw)
-
-    def name_train(self, raw) -> tf.Tensor:
-        return tf.strings.join(["digits: training image ", tf.strings.as_string(raw)])
-
-    def name_eval(self, raw) -> tf.Tensor:
-        return tf.strings.join(["digits: evaluation image ", tf.strings.as_string(raw)])
+        super().__init__(
+            config,
+            train=(images[order[~held_out]], labels[order[~held_out]]),
+            evaluation=(images[order[held_out]], labels[order[held_out]]),
+        )
 
 
 def _load() -> tuple[np.ndarray, np.ndarray]:
@@ -65,8 +49,3 @@ def _load() -> tuple[np.ndarray, np.ndarray]:
     images = np.pad(images, ((0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER)))
     images = images.repeat(_SCALE, axis=1).repeat(_SCALE, axis=2)
     return images[..., None], digits.target.astype(np.int32)
-
-
-def _pick(split, index) -> Picture:
-    images, labels = split
-    return Picture(tf.tile(tf.gather(images, index), [1, 1, 3]), tf.gather(labels, index))

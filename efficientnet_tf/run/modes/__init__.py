@@ -17,6 +17,7 @@ _MODES = {
     "summary": ("summary", "summary"),
     "lr_range": ("lr_range", "lr_range"),
     "benchmark": ("benchmark", "benchmark"),
+    "study": ("study", "study"),
     "prepare": ("prepare", "prepare"),
     "data_service": ("data_service", "data_service"),
 }

@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import RunConfig, UserError
+from efficientnet_tf.csv_text import csv_text
 from efficientnet_tf.run.announcement import say_memory
 from efficientnet_tf.run.chart import LogChart
-from efficientnet_tf.run.csv_text import csv_text
 from efficientnet_tf.run.session import explained, open_session
 from efficientnet_tf.run.steps import build_loop, build_step
 from efficientnet_tf.train.progress import Progress

@@ -1,14 +1,14 @@
 """`--mode=predict`."""
 
-import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.run.explanations import Explanations
+from efficientnet_tf.run.named_pictures import named_pictures
 from efficientnet_tf.run.prediction_file import PredictionFile
 from efficientnet_tf.run.predictor import Predictor
 from efficientnet_tf.run.resolve import resolve
@@ -37,7 +37,7 @@ def predict(config: RunConfig) -> None:
     folder = os.path.dirname(output or "") or "."
     if not tf.io.gfile.isdir(folder):
         raise UserError(f"--output_json={output}: {folder} is not a folder")
-    paths = _pictures(config.arguments)
+    paths = named_pictures(config.arguments)
     readable = [path for path in paths if data.is_text(path)]
     explanations = Explanations(config.explain, readable) if config.explain and readable else None
     weights = to_predict(config)
@@ -73,31 +73,6 @@ def _write(results: Iterable[dict], count: int, output: str | None) -> int:
     if file:
         file.close()
     return failed
-
-
-def _pictures(arguments: Sequence[str]) -> list[str]:
-    """The files that were named, the pictures in folders, and what patterns like `*.jpg` fit.
-
-    Raises:
-      UserError: a folder without pictures, or a pattern that nothing fits.
-    """
-    paths = []
-    for argument in arguments:
-        if not data.is_text(argument):
-            paths.append(argument)
-        elif tf.io.gfile.isdir(argument):
-            paths += data.list_pictures(argument)
-        elif glob.has_magic(argument) and not tf.io.gfile.exists(argument):
-            paths += _matching(argument)
-        else:
-            paths.append(argument)
-    return paths
-
-
-def _matching(pattern):
-    if found := sorted(tf.io.gfile.glob(pattern)):
-        return found
-    raise UserError(f"{pattern}: no file has such a name")
 
 
 def _table(result: dict) -> str:

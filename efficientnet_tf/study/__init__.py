@@ -1,0 +1,1 @@
+"""The EfficientNet paper's studies of scaling, for any network."""
