@@ -47,6 +47,7 @@ _PUBLIC = {
     "open_weights": "weights.loading",
     "warm_start": "weights.warm_start",
     "convert": "weights.conversion",
+    "load_keras2_model": "weights.keras2.loading",
     "load_tf1_checkpoint": "weights.formats.tf1_checkpoint",
     "save_tf1_checkpoint": "weights.formats.tf1_export",
     **dict.fromkeys(CONSTRUCTOR_NAMES, "applications"),  # EfficientNetB0, EfficientNetB1, ...

@@ -5,7 +5,7 @@ two together: every name, and of every function the names, kinds, defaults and t
 parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
@@ -36,6 +36,7 @@ from efficientnet_tf.weights.formats.tf1_checkpoint import (
     load_tf1_checkpoint as load_tf1_checkpoint,
 )
 from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint as save_tf1_checkpoint
+from efficientnet_tf.weights.keras2.loading import load_keras2_model as load_keras2_model
 from efficientnet_tf.weights.loading import load_weights as load_weights
 from efficientnet_tf.weights.loading import open_weights as open_weights
 from efficientnet_tf.weights.warm_start import warm_start as warm_start
@@ -116,8 +117,9 @@ def convert(
     *,
     ema: bool = True,
     safe_mode: bool = True,
+    layers: Mapping[str, keras.Layer] | None = None,
     **overrides: Unpack[_ConfigOverrides],
-) -> ModelConfig: ...
+) -> ModelConfig | None: ...
 
 class _Constructor(Protocol):
     """The parameters of every constructor; the default of `weights` is the variant's own."""

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from efficientnet_tf.weights.formats.keras_files import write_h5, write_keras
 from efficientnet_tf.weights.formats.tf1_export import save_tf1_checkpoint
 from efficientnet_tf.weights.formats.torch_files import write_safetensors
 from efficientnet_tf.weights.formats.torch_state import stages_of_config, to_torch
+from efficientnet_tf.weights.keras2.loading import load_keras2_model
+from efficientnet_tf.weights.keras2.model_file import model_config as keras2_config
+from efficientnet_tf.weights.keras2.own_layers import own_layers
 from efficientnet_tf.weights.loading import load_opened, open_weights
 from efficientnet_tf.weights.opened import network_for
 
@@ -42,12 +45,16 @@ def convert(
     *,
     ema: bool = True,
     safe_mode: bool = True,
+    layers: Mapping[str, keras.Layer] | None = None,
     **overrides: object,
-) -> ModelConfig:
+) -> ModelConfig | None:
     """Reads `source`, whatever `load_weights` reads, and writes it to `target`.
 
     `.keras`, `.weights.h5` and `.safetensors` files keep the network's settings and the names of
     its classes. A TF1 checkpoint cannot; a warning says what it loses.
+
+    An `.h5` of Keras 2 that holds a model with layers of its user's own becomes a `.keras` file of
+    that whole model (`load_keras2_model`); for other targets they are left out, with a warning.
 
     Args:
       model_name: the variant that the weights are for, None for what the source says.
@@ -55,16 +62,27 @@ def convert(
         `.safetensors` (timm's names), or a TF1 checkpoint: a directory, or a prefix that ends in
         `.ckpt`.
       ema: take the moving averages of a training checkpoint, False for the raw weights.
+      layers: of a whole model, what takes the place of the layer of that name.
       overrides: fields of `ModelConfig`; they win over what the source says it needs.
 
     Returns:
-      What was converted: classes, normalisation, padding and epsilon as the source needs them.
+      What was converted: classes, normalisation, padding and epsilon as the source needs them. None
+      for the whole model of a user.
 
     Raises:
-      UserError: as `load_weights`; or a target that has no place for this network.
+      UserError: as `load_weights` and `load_keras2_model`; a target that has no place for this
+        network; a model name or overrides for a whole model.
     """
     target = Path(target)
     _check_target(target)
+    if own := _own_layers(Path(source)):
+        if target.suffix == ".keras":
+            _check_whole(source, model_name, overrides)
+            _replace(target, load_keras2_model(source, layers).save)
+            return None
+        _log.warning(
+            "%s: its own layers are left out: %s; a .keras file takes them", source, ", ".join(own)
+        )
     weights = open_weights(source, model_name, ema, safe_mode)
     config = network_for(weights, model_name, overrides)
     model = build_network(
@@ -103,6 +121,20 @@ def _check_target(target: Path) -> None:
             f"{target}: write .keras, .weights.h5, .safetensors or a TF1 checkpoint (a folder, or "
             "a name that ends in .ckpt)"
         )
+
+
+def _own_layers(source: Path) -> list[str]:
+    """The layers that a user put around the network, if `source` is a whole model of Keras 2."""
+    if source.suffix not in (".h5", ".hdf5") or not source.is_file():
+        return []
+    config = keras2_config(source)
+    return own_layers(config) if config else []
+
+
+def _check_whole(source: str | Path, model_name: str | None, overrides: Mapping) -> None:
+    said = [*overrides, *(["model_name"] if model_name else [])]
+    if said:
+        raise UserError(f"{source} is a whole model and stays as it is: leave out {said[0]}")
 
 
 def _is_weights_h5(path: Path) -> bool:

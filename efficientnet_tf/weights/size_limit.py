@@ -1,6 +1,7 @@
 """How much weights may announce, compared with the model they are for, before they are read."""
 
 import math
+from pathlib import Path
 
 import keras
 
@@ -10,6 +11,8 @@ from efficientnet_tf.config import UserError
 _COPIES = 4
 # Beyond that, so that a file of a larger variant is still read and what does not fit is listed.
 _MARGIN = 1 << 30
+# Weights hardly compress; those of a new network, mostly zeros, do, but are small.
+_GROWTH, _SMALL = 4, 256 << 20
 
 
 def check_size(model: keras.Model, num_bytes: int, where: str) -> None:
@@ -25,3 +28,12 @@ def check_size(model: keras.Model, num_bytes: int, where: str) -> None:
             f"{where} announces {num_bytes / 1e6:,.0f} MB, and {model.name} has "
             f"{needed / 1e6:,.1f} MB: not its weights"
         )
+
+
+def check_growth(path: Path, num_bytes: int) -> None:
+    """Raises a `UserError` for a file that announces much more than it can hold.
+
+    Keras would take up the memory before it compares shapes.
+    """
+    if num_bytes > _GROWTH * path.stat().st_size + _SMALL:
+        raise UserError(f"{path} announces {num_bytes / 1e6:,.0f} MB, more than its weights can be")

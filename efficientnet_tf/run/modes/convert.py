@@ -17,4 +17,5 @@ def convert(config: RunConfig) -> None:
     said = {name: value for name, value in said.items() if value is not None}
     target = config.arguments[0]
     network = conversion.convert(config.model_name, source, target, **{**config.overrides, **said})
-    print(f"{target}: {network.name}, {network.num_classes} classes", flush=True)
+    what = f"{network.name}, {network.num_classes} classes" if network else f"all of {source}"
+    print(f"{target}: {what}", flush=True)

@@ -42,12 +42,12 @@ def outline(path: Path, file: BinaryIO | None = None) -> tuple[dict[str, np.ndar
     return arrays, text[0] if text else None
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """Every array in the file by its path; raises a `UserError` as `outline` does."""
+def read(path: Path, under: str = "") -> dict[str, np.ndarray]:
+    """Every array in the file, or in a group of it, by its path; raises as `outline` does."""
     arrays = {}
 
     def keep(name, item):
-        if name != KEY:
+        if name != KEY and name.startswith(under):
             _check(path, name, item)
             arrays[name] = item[()]
 

@@ -16,14 +16,13 @@ from efficientnet_tf.weights.description import KEY, Description
 from efficientnet_tf.weights.formats import hdf5, keras_applications
 from efficientnet_tf.weights.naming import checkpoint_variables, layer_roles
 from efficientnet_tf.weights.opened import OpenedWeights, model_settings, variant_called
-from efficientnet_tf.weights.size_limit import check_size
+from efficientnet_tf.weights.size_limit import check_growth, check_size
 
 # How Keras calls the stem, or head, of our networks in a `.weights.h5`.
 _OURS = re.compile(r"(?:.*/)?layers/conv_batch_norm/.*")
 _OUR_CLASSIFIER = re.compile(r"(?:.*/)?layers/dense/vars/1")
+_OF_A_MODEL = "model_weights/"  # where an `.h5` has the weights beside an optimizer's state
 _WEIGHTS = "model.weights.h5"  # in a `.keras` archive
-# Weights hardly compress; those of a new network, mostly zeros, do, but are small.
-_GROWTH, _MARGIN = 4, 256 << 20
 _MAX_DESCRIPTION_BYTES = 16 << 20  # the names of 21,843 classes are less than one megabyte
 
 
@@ -68,18 +67,12 @@ def write_keras(model: keras.Model, path: Path, description: Description) -> Non
 
 
 def _check_sizes(path: Path) -> None:
-    """Refuses an archive that unpacks to, or arrays that announce, much more than its own size.
-
-    Keras would take up the memory before it compares shapes.
-    """
-    limit = _GROWTH * path.stat().st_size + _MARGIN
+    """Refuses an archive, or arrays in it, that announce much more than the file's size."""
     with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-        if size <= limit and _WEIGHTS in archive.namelist():
+        check_growth(path, sum(member.file_size for member in archive.infolist()))
+        if _WEIGHTS in archive.namelist():
             arrays, _ = hdf5.outline(path, io.BytesIO(archive.read(_WEIGHTS)))
-            size = max(size, sum(value.nbytes for value in arrays.values()))
-    if size > limit:
-        raise UserError(f"{path} announces {size / 1e6:,.0f} MB, more than its weights can be")
+            check_growth(path, sum(value.nbytes for value in arrays.values()))
 
 
 def _description_in_zip(path: Path) -> Description | None:
@@ -94,10 +87,14 @@ def _description_in_zip(path: Path) -> Description | None:
 def open_h5(path: Path) -> OpenedWeights:
     """A `.weights.h5` or `.h5` file of a network of ours or of `keras.applications`."""
     outline, text = hdf5.outline(path)
+    # A whole model of Keras 2 has its optimizer's moments beside, by the same names.
+    is_whole = any(name.startswith(_OF_A_MODEL) for name in outline)
+    under = _OF_A_MODEL if is_whole else ""
+    outline = {name: value for name, value in outline.items() if name.startswith(under)}
 
     def values(model):
         check_size(model, sum(value.nbytes for value in outline.values()), str(path))
-        return hdf5.read(path)
+        return hdf5.read(path, under)
 
     if not any(_OURS.fullmatch(name) for name in outline):
         return _applications(path, outline, values)
