@@ -5,7 +5,7 @@ import inspect
 import subprocess
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,14 @@ RE_EXPORTED = {
     if alias.asname
 }
 ANNOTATED = {n.target.id: n.annotation.id for n in STUB.body if isinstance(n, ast.AnnAssign)}
-TYPES = {"Any": Any, "ModelConfig": ModelConfig, "Path": Path, "Sequence": Sequence, "keras": keras}
+TYPES = {
+    "Any": Any,
+    "Mapping": Mapping,
+    "ModelConfig": ModelConfig,
+    "Path": Path,
+    "Sequence": Sequence,
+    "keras": keras,
+}
 
 
 def test_the_stub_has_every_public_name_and_no_other():

@@ -4,17 +4,24 @@ Only classes that are named here are built, from numbers and texts; nothing is i
 by a name that the file says.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.keras2.layer_classes import built_in
-from efficientnet_tf.weights.keras2.operations import known_lambda, operation
+from efficientnet_tf.weights.keras2.operations import known_lambda, node, operation
 from efficientnet_tf.weights.keras2.own_layers import MODELS, layer_configs
 from efficientnet_tf.weights.keras2.settings import translated
 
 _WRAPPERS = {"TimeDistributed", "Bidirectional"}
+
+_TRAINING = (
+    "layer %r is called with training=False, which Keras 3 does not keep to while it trains: "
+    "before training on, set trainable = False of the batch norm in it"
+)
+_log = logging.getLogger(__name__)
 
 Layers = Mapping[str, keras.Layer]
 
@@ -72,6 +79,8 @@ class _Builder:
                 call = calls.get(name) or calls.setdefault(name, self.layer(member))
                 while nodes and graph.is_ready(nodes[0]):
                     tensors, arguments = graph.arguments(nodes.pop(0))
+                    if arguments.get("training") is False:
+                        _log.warning(_TRAINING, name)
                     graph.outputs.setdefault(name, []).append(call(tensors, **arguments))
             waiting = [
                 (member, nodes)
@@ -95,6 +104,8 @@ class _Builder:
             return self.model(member)
         if kind == "TFOpLambda":
             return operation(name, config["function"])
+        if kind == "TensorFlowOpLayer":
+            return node(member["name"], config)
         if kind == "Lambda":
             return known_lambda(config)
         if kind in _WRAPPERS:

@@ -20,7 +20,7 @@ _BUILT_IN = {
     *("RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "ReLU"),
     *("RepeatVector", "Rescaling", "Reshape", "Resizing", "SeparableConv2D", "Softmax"),
     *("SpatialDropout1D", "SpatialDropout2D", "Subtract", "UnitNormalization", "UpSampling2D"),
-    *("ZeroPadding2D"),
+    "ZeroPadding2D",
 }
 # Classes of the `efficientnet` package, of its first versions too, and of older versions of Keras.
 _CALLED_OTHERWISE = {

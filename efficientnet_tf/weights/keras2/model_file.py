@@ -15,6 +15,7 @@ import numpy as np
 from efficientnet_tf.config import UserError
 from efficientnet_tf.weights.description import parsed
 from efficientnet_tf.weights.formats import hdf5
+from efficientnet_tf.weights.keras2.own_layers import MODELS
 from efficientnet_tf.weights.size_limit import check_growth
 
 _CONFIG, _WEIGHTS = "model_config", "model_weights"
@@ -61,9 +62,20 @@ def model_config(path: Path) -> Mapping[str, object] | None:
     if len(text) > _MAX_CONFIG_BYTES:
         raise UserError(f"{path}: its {_CONFIG} is larger than any model's")
     config = parsed(text, f"{path}: {_CONFIG}")
-    if not isinstance(config, dict) or "config" not in config:
+    if not _is_layer(config):
         raise UserError(f"{path}: {_CONFIG} is damaged: not the configuration of a model")
     return config
+
+
+def _is_layer(value: object) -> bool:
+    """Whether it is `{"class_name": ..., "config": ...}`, and so are the layers of a model."""
+    if not isinstance(value, dict) or not isinstance(value.get("class_name"), str):
+        return False
+    config = value.get("config")
+    if value["class_name"] not in MODELS:
+        return isinstance(config, dict) and isinstance(config.get("name"), str)
+    layers = config.get("layers") if isinstance(config, dict) else config
+    return isinstance(layers, list) and all(map(_is_layer, layers))
 
 
 def read_model_file(path: Path) -> ModelFile:

@@ -44,6 +44,14 @@ _OPERATIONS: dict[str, tuple[Callable, dict[str, str]]] = {
     "expand_dims": (ops.expand_dims, {"axis": "axis"}),
     "reshape": (ops.reshape, {"shape": "newshape"}),
 }
+# The same in files of TensorFlow 2.3 and before, by the names of graphs.
+_NODES = {
+    "Add": ops.add,
+    "AddV2": ops.add,
+    "Sub": ops.subtract,
+    "Mul": ops.multiply,
+    "RealDiv": ops.true_divide,
+}
 # A function in a `Lambda`, by name and the packages that it may come from -> the layer for it.
 _LAMBDAS: dict[str, Callable[..., keras.Layer]] = {
     **{
@@ -53,14 +61,11 @@ _LAMBDAS: dict[str, Callable[..., keras.Layer]] = {
     "l2_normalize": keras.layers.UnitNormalization,
 }
 _PACKAGES = ("keras", "tensorflow")
-_NOTHING = (
-    "preprocess_input",
-    "applications.efficientnet",
-)  # has done nothing since TensorFlow 2.3
+_NOTHING = ("preprocess_input", "applications.efficientnet")  # returns its argument
 
 
 def operation(name: str, function: object) -> Callable:
-    """What takes the arguments of the layer `name`, a function of TensorFlow, and gives a tensor."""
+    """What does what the layer `name` does, and takes the arguments of a call of it."""
     if function not in _OPERATIONS:
         raise UserError(
             f"layer {name!r}: tf.{function} is not known here. Say which layer of Keras does "
@@ -74,6 +79,25 @@ def operation(name: str, function: object) -> Callable:
         if unknown or said.get("beta", 1.0) != 1.0:
             raise UserError(f"layer {name!r}: tf.{function} with {', '.join(said)} is not known")
         return apply(tensors, **{renamed[key]: v for key, v in said.items() if renamed.get(key)})
+
+    return call
+
+
+def node(name: str, config: Mapping[str, object]) -> Callable:
+    """`operation` for a `TensorFlowOpLayer`: of two tensors, or of one and a number."""
+    kind, constants = config["node_def"]["op"], config.get("constants") or {}
+    if kind not in _NODES or len(constants) > 1 or not {"0", "1"}.issuperset(constants):
+        raise UserError(
+            f"layer {name!r}: the operation {kind} is not known here. Say which layer of Keras "
+            f"does the same, {replacement(name, '...')}"
+        )
+    apply = _NODES[kind]
+
+    def call(tensors):
+        if not constants:
+            return apply(*tensors)
+        ((place, number),) = constants.items()
+        return apply(tensors, number) if place == "1" else apply(number, tensors)
 
     return call
 
@@ -95,9 +119,10 @@ def known_lambda(config: Mapping[str, object]) -> keras.Layer:
             if function != "l2_normalize" and not said:
                 return _LAMBDAS[function](name=name)
     raise UserError(
-        f"layer {name!r} is a Lambda: Python code in the file, which is not run. Say which layer of "
-        f"Keras does the same, {replacement(name, 'keras.layers.Rescaling(1 / 255)')} for a "
-        "division by 255, UnitNormalization() for l2_normalize, Activation('swish'), ..."
+        f"layer {name!r} is a Lambda: Python code in the file, which is not run. Say which layer "
+        f"of Keras does the same, {replacement(name, 'keras.layers.Rescaling(1 / 255)')} for a "
+        "division by 255, UnitNormalization() for l2_normalize, GlobalAveragePooling2D("
+        "keepdims=True) for a mean over pixels, Activation('swish'), ..."
     )
 
 

@@ -18,9 +18,9 @@ def own_layers(config: Mapping[str, object]) -> list[str]:
     layers = list(flat_layers(config))
     own = [layer["name"] for layer in layers if not _is_of_the_network(layer)]
     scales = [
-        layer["config"]["scale"]
+        layer["config"].get("scale")
         for layer in layers
-        if layer["class_name"] == "Rescaling" and isinstance(layer["config"]["scale"], float)
+        if layer["class_name"] == "Rescaling" and isinstance(layer["config"].get("scale"), float)
     ]
     is_whole = len(scales) == 1 and any(abs(scales[0] - scale) < 1e-6 for scale in _PIXEL_SCALES)
     if not own and layers and not (is_whole and layers[-1]["name"] in _LAST):

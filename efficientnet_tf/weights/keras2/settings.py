@@ -2,7 +2,7 @@
 
 1. Initializers are left out: the weights are there.
 2. `hard_sigmoid` is another function in Keras 3 and refused.
-3. A regularizer or constraint that is not Keras' own is left out with a line: outputs do not need it.
+3. A regularizer or constraint that is not Keras' own is left out with a line.
 """
 
 import inspect
