@@ -86,6 +86,7 @@ def test_structure_stays(folder, caplog):
     assert "'efficientnetb0' is called with training=False, which Keras 3 does not" in caplog.text
 
 
+@pytest.mark.fault("Weights", "a Lambda in an .h5 of Keras 2", "refused, never run")
 def test_a_lambda_is_refused_and_never_run(folder):
     path = folder / "with_lambda.h5"
     line = refusal(path)
