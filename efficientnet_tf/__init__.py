@@ -35,7 +35,7 @@ _PUBLIC = {
     "UserError": "config",
     "data": "data",
     "train": "train",
-    "inference_function": "export.frozen",
+    "inference_function": "exports.frozen",
     "decode_predictions": "imagenet",
     "preprocess_input": "imagenet",
     "fold_batch_norm": "nn.folding",

@@ -24,7 +24,7 @@ from efficientnet_tf.config import OptimizerConfig as OptimizerConfig
 from efficientnet_tf.config import RunConfig as RunConfig
 from efficientnet_tf.config import TrainConfig as TrainConfig
 from efficientnet_tf.config import UserError as UserError
-from efficientnet_tf.export.frozen import inference_function as inference_function
+from efficientnet_tf.exports.frozen import inference_function as inference_function
 from efficientnet_tf.imagenet import decode_predictions as decode_predictions
 from efficientnet_tf.imagenet import preprocess_input as preprocess_input
 from efficientnet_tf.nn.folding import fold_batch_norm as fold_batch_norm

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,21 @@ def imagenet_labels() -> tuple[str, ...]:
 def synsets() -> dict[str, str]:
     """WordNet id -> the names of the class, for the 1000 ImageNet classes."""
     return dict(_classes())
+
+
+def class_names(num_classes: int, label_names: Sequence[str] | None) -> list[str]:
+    """A name for each output of a classifier.
+
+    Args:
+      num_classes: width of the classifier. With one more than there are names, the first output is
+        the background.
+      label_names: of the data; None for ImageNet's names where the number of classes says
+        ImageNet, else numbers.
+    """
+    names = list(label_names or imagenet_labels())
+    if num_classes == len(names) + 1:
+        return [BACKGROUND, *names]
+    return names if num_classes == len(names) else [str(i) for i in range(num_classes)]
 
 
 def decode_predictions(predictions: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import ModelConfig, UserError
-from efficientnet_tf.export.frozen import inference_function
-from efficientnet_tf.imagenet import BACKGROUND, imagenet_labels
+from efficientnet_tf.exports.frozen import inference_function
+from efficientnet_tf.imagenet import BACKGROUND, class_names
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.explanations import Explanations
 from efficientnet_tf.weights.loading import load_opened
@@ -129,18 +129,3 @@ def _traced(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
     return tf.function(
         lambda images: model(images, training=False), input_signature=[images], autograph=False
     )
-
-
-def class_names(num_classes: int, label_names: Sequence[str] | None) -> list[str]:
-    """A name for each output of a classifier.
-
-    Args:
-      num_classes: width of the classifier. With one more than there are names, the first output is
-        the background.
-      label_names: of the data; None for ImageNet's names where the number of classes says
-        ImageNet, else numbers.
-    """
-    names = list(label_names or imagenet_labels())
-    if num_classes == len(names) + 1:
-        return [BACKGROUND, *names]
-    return names if num_classes == len(names) else [str(i) for i in range(num_classes)]

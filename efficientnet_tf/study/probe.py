@@ -16,7 +16,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from efficientnet_tf.config import ModelConfig
-from efficientnet_tf.export.frozen import inference_function
+from efficientnet_tf.exports.frozen import inference_function
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.pace import measure_pace
 from efficientnet_tf.weights.description import network_from_fields

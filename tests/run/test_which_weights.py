@@ -20,7 +20,7 @@ from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run import modes
 from efficientnet_tf.run.fit import fit
 from efficientnet_tf.run.polling import CheckpointWatch
-from efficientnet_tf.run.predictor import class_names
+from efficientnet_tf.imagenet import class_names
 from efficientnet_tf.run.session import open_session
 from efficientnet_tf.weights.assignment import CLASSIFIER, collect
 from efficientnet_tf.weights.conversion import convert

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
-from efficientnet_tf.export.frozen import inference_function
+from efficientnet_tf.exports.frozen import inference_function
 from efficientnet_tf.pace import Pace, measure_pace
 from efficientnet_tf.run.session import Session, explained, open_session
 from efficientnet_tf.run.step_memory import step_memory

@@ -1,0 +1,92 @@
+"""What every format is made of: a folded network with probabilities, and the names of its classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from efficientnet_tf.arch.variants import VARIANTS
+from efficientnet_tf.config import UserError
+from efficientnet_tf.imagenet import class_names
+from efficientnet_tf.nn.folding import fold_batch_norm
+from efficientnet_tf.nn.normalization import Normalization
+
+_NORMALISES = (Normalization, keras.layers.Normalization, keras.layers.Rescaling)
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """A trained network, ready to be written.
+
+    Attributes:
+      model: from images, float32 [N, S, S, 3], RGB in 0..255, to probabilities, float32 [N, C];
+        without batch norm.
+      label_names: one for each of the C outputs.
+      resize_method: `bicubic` or `bilinear`, by which its pictures were resized.
+    """
+
+    model: keras.Model
+    label_names: tuple[str, ...]
+    resize_method: str
+
+    @property
+    def image_size(self) -> int:
+        """Side of the input in pixels."""
+        return self.model.input_shape[1]
+
+    @property
+    def suggestion(self) -> str | None:
+        """A network that loses less in whole numbers, None if this is one."""
+        name = self.model.name
+        activations = {getattr(layer, "activation", None) for layer in self.model._flatten_layers()}
+        if keras.activations.silu not in activations:
+            return None
+        number = name.removeprefix("efficientnet-b")
+        return f"efficientnet-lite{min(int(number), 4)}" if number.isdigit() else "efficientnet-lite0"
+
+
+def exported_network(
+    model: keras.Model,
+    label_names: Sequence[str] | None = None,
+    resize_method: str | None = None,
+) -> ExportedNetwork:
+    """A copy of a model with its weights of now; see `exporting.export` for the arguments.
+
+    Raises:
+      UserError: a model of other inputs or outputs than those of a classifier of RGB images.
+    """
+    _check(model)
+    folded = fold_batch_norm(model)
+    outputs = folded.output
+    if _ends_in_logits(folded):
+        outputs = keras.layers.Softmax(name="probabilities")(outputs)
+    folded = keras.Model(folded.input, outputs, name=model.name)
+    classes = model.output_shape[-1]
+    names = class_names(classes, label_names)
+    if label_names and len(label_names) not in (classes, classes - 1):
+        raise UserError(f"{len(label_names)} label_names for a model of {classes} classes")
+    variant = VARIANTS.get(model.name)
+    method = resize_method or (variant.resize_method if variant else "bicubic")
+    return ExportedNetwork(folded, tuple(names), method)
+
+
+def _ends_in_logits(model: keras.Model) -> bool:
+    return getattr(model.layers[-1], "activation", None) is keras.activations.linear
+
+
+def _check(model: keras.Model) -> None:
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output_shape) != 2:
+        raise UserError(f"{model.name}: only a classifier of one image is exported, with one output "
+                        "[N, classes]")  # fmt: skip
+    shape = model.input_shape
+    if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
+        raise UserError(f"{model.name} takes {shape}: only square RGB images of a fixed size are "
+                        "exported; build it with input_shape=(S, S, 3)")  # fmt: skip
+    layers = list(model._flatten_layers())
+    if not any(isinstance(layer, _NORMALISES) for layer in layers):
+        raise UserError(f"{model.name} does not normalise its images: build it with "
+                        "include_preprocessing=True")  # fmt: skip
+    types = {layer.compute_dtype for layer in layers} - {"float32"}
+    if types:
+        raise UserError(f"{model.name} computes in {', '.join(sorted(types))}: build it in float32 "
+                        "and give it the same weights")  # fmt: skip
