@@ -35,6 +35,7 @@ _PUBLIC = {
     "UserError": "config",
     "data": "data",
     "train": "train",
+    "export": "exports.exporting",
     "inference_function": "exports.frozen",
     "decode_predictions": "imagenet",
     "preprocess_input": "imagenet",

@@ -24,6 +24,7 @@ from efficientnet_tf.config import OptimizerConfig as OptimizerConfig
 from efficientnet_tf.config import RunConfig as RunConfig
 from efficientnet_tf.config import TrainConfig as TrainConfig
 from efficientnet_tf.config import UserError as UserError
+from efficientnet_tf.exports.exporting import export as export
 from efficientnet_tf.exports.frozen import inference_function as inference_function
 from efficientnet_tf.imagenet import decode_predictions as decode_predictions
 from efficientnet_tf.imagenet import preprocess_input as preprocess_input

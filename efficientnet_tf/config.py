@@ -390,12 +390,35 @@ class DistributionConfig:
 
 
 @dataclass(frozen=True)
+class ExportConfig:
+    """What `export_dir` gets.
+
+    Attributes:
+      export_formats: `saved_model,litert,...`, see `exports.formats`.
+      calibration_data: a folder of pictures to calibrate whole numbers with; None for training
+        pictures of the data set, as evaluation would crop them.
+      num_calibration_images: how many of them.
+      min_agreement: share of the pictures that a format must agree on with the Keras model; None
+        for 0.99 in floating point and 0.95 in whole numbers.
+      int16_layers, float_layers: of `litert_mixed`: regular expressions, separated by commas, of
+        the layers that are not int8.
+    """
+
+    export_formats: str = "saved_model"
+    calibration_data: str | None = None
+    num_calibration_images: int = 200
+    min_agreement: float | None = None
+    int16_layers: str | None = None
+    float_layers: str | None = None
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One invocation: of the command line, or of `fit`.
 
     Attributes:
-      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `summary`, `lr_range`,
-        `benchmark`, `study`, `prepare` or `data_service`.
+      mode: `train_and_eval`, `train`, `eval`, `predict`, `convert`, `export`, `summary`,
+        `lr_range`, `benchmark`, `study`, `prepare` or `data_service`.
       model_name: as in `available_models()`; None for the variant that the weights are of, or
         `efficientnet-b0`.
       overrides: the fields of `ModelConfig` that were said, `{"dropout_rate": 0.3}`. Image size,
@@ -408,7 +431,8 @@ class RunConfig:
       study_seeds: runs of each network of an experiment; None for five.
       eval_report: folder for a report on what is evaluated; None for none.
       explain: folder for pictures of what speaks for each prediction; None for none.
-      export_dir: where a SavedModel goes at the end of training; None for none.
+      export_dir: a new folder for the export at the end of training, or of `export`.
+      export: what goes there.
       prepared_dir: folder for the TFRecord shards of a preparation.
       num_shards: `1024,128`, of the training and the evaluation split; None for what fits them.
       role: of this process in a tf.data service, `dispatcher` or `worker`.
@@ -432,6 +456,7 @@ class RunConfig:
     eval_report: str | None = None
     explain: str | None = None
     export_dir: str | None = None
+    export: ExportConfig = ExportConfig()
     prepared_dir: str | None = None
     num_shards: str | None = None
     role: str | None = None

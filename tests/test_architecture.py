@@ -23,14 +23,14 @@ ALLOWED = {
     "weights": {"arch", "config", "nn"},
     "data": {"config"},
     "train": {"config", "nn", "weights"},
-    "export": {"nn"},
+    "exports": {"arch", "config", "data", "imagenet", "nn", "train"},
     "build": {"arch", "config", "nn", "weights"},
     "applications": {"arch", "build", "weights"},
     "imagenet": {"arch", "config"},
     "network_summary": {"arch", "config", "csv_text", "nn"},
-    "study": {"arch", "config", "export", "nn", "pace", "weights"},
+    "study": {"arch", "config", "exports", "nn", "pace", "weights"},
     "run": {
-        *("arch", "config", "csv_text", "data", "export", "imagenet", "installation", "nn", "pace"),
+        *("arch", "config", "csv_text", "data", "exports", "imagenet", "installation", "nn", "pace"),
         *("study", "train", "weights"),
     },
     "__init__": {"arch", "installation", "serializable"},
@@ -41,7 +41,7 @@ RESERVED = {
     "matplotlib": {"study/drawing.py"},
     "keras_cv": {"data/augment/mixing.py"},
     "tensorflow": {
-        *("nn/tensorflow_ops.py", "data", "export", "run", "study/probe.py", "train", "weights")
+        *("nn/tensorflow_ops.py", "data", "exports", "run", "study/probe.py", "train", "weights")
     },
 }
 

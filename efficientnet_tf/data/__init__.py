@@ -12,7 +12,7 @@ from efficientnet_tf.data.pictures.census import take_census
 from efficientnet_tf.data.pictures.file_names import is_text, shown
 from efficientnet_tf.data.pictures.listing import list_pictures
 from efficientnet_tf.data.pictures.picture_file import read_picture
-from efficientnet_tf.data.pipeline import eval_dataset, train_dataset
+from efficientnet_tf.data.pipeline import calibration_dataset, eval_dataset, train_dataset
 from efficientnet_tf.data.sources import open_source
 from efficientnet_tf.data.sources.dataset import DatasetSource
 from efficientnet_tf.data.sources.source import (
@@ -36,6 +36,7 @@ __all__ = [
     "RandAugment",
     "Source",
     "StreamSource",
+    "calibration_dataset",
     "eval_dataset",
     "explain",
     "gallery",

@@ -137,6 +137,29 @@ def eval_dataset(
     return _in_order(examples.batch(batch_size, drop_remainder=True))
 
 
+def calibration_dataset(source: Source, config: DataConfig, batch_size: int) -> tf.data.Dataset:
+    """Training pictures, shuffled, cropped and resized as in evaluation, without end.
+
+    Args:
+      source: with training pictures.
+      config: image size, resize method and seed.
+      batch_size: examples per element.
+
+    Returns:
+      float32 [batch_size, S, S, 3] in 0..255.
+
+    Raises:
+      UserError: `config` does not say the image size.
+    """
+    _require_image_size(config)
+    if isinstance(source, BatchSource):
+        return source.train_batches(config, batch_size, 0).map(lambda batch: batch["image"])
+    make = evaluation_example(training_loader(source, config), config)
+    stream = source.train_stream(config.seed, 0, 0, 1)
+    images = stream.map(lambda element: make(element["raw"])["image"], tf.data.AUTOTUNE)
+    return _in_order(images.batch(batch_size, drop_remainder=True))
+
+
 def _require_image_size(config: DataConfig) -> None:
     if config.image_size is None or config.resize_method is None:
         raise UserError(

@@ -3,8 +3,11 @@
 import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from efficientnet_tf.config import UserError, unknown_name
+
+REPORT_FILE = "export_report.json"
 
 _LITERT = {"ai_edge_litert": "ai-edge-litert"}
 _QUANTIZER = {**_LITERT, "ai_edge_quantizer": "ai-edge-quantizer"}
@@ -71,3 +74,23 @@ def installed_formats(names: Iterable[str]) -> list[Format]:
     if not formats:
         raise UserError(f"--export_formats: name some of {','.join(FORMATS)}")
     return formats
+
+
+def check_target(directory: str) -> None:
+    """Refuses a folder that something would be lost in.
+
+    Raises:
+      UserError: it is not empty, no folder, or in a bucket.
+    """
+    path = Path(directory)
+    if "://" in directory:
+        raise UserError(f"--export_dir={directory}: converters write local files; copy them then")
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UserError(f"--export_dir={directory} is a file; name a new folder")
+    if (path / REPORT_FILE).exists():
+        raise UserError(f"--export_dir={directory} holds another export; name a new folder, or "
+                        "delete that one")  # fmt: skip
+    if any(path.iterdir()):
+        raise UserError(f"--export_dir={directory} is not empty; name a new folder")

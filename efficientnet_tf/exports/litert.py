@@ -9,13 +9,16 @@ from efficientnet_tf.exports.network import ExportedNetwork
 _BUILTIN = [tf.lite.OpsSet.TFLITE_BUILTINS]
 
 
-def write_litert(network: ExportedNetwork, path: str, float16: bool = False) -> None:
+def write_litert(network: ExportedNetwork, path: str, float16: bool = False) -> dict[str, int]:
     """Writes a file of built-in operators alone, with metadata.
 
     The input is `image`, float32 [N, S, S, 3], RGB in 0..255, the output float32 [N, C].
 
     Args:
       float16: weights in half of the size, which a CPU computes with in float32.
+
+    Returns:
+      How often each operator occurs.
 
     Raises:
       UserError: the network needs operators that LiteRT does not have.
@@ -30,3 +33,4 @@ def write_litert(network: ExportedNetwork, path: str, float16: bool = False) -> 
         raise UserError(f"needs operators that LiteRT does not have: {', '.join(foreign)}")
     file.describe(network)
     file.write(path)
+    return file.operators()

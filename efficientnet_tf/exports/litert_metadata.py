@@ -22,7 +22,9 @@ _IMAGE_PROPERTIES, _NORMALIZATION, _RGB, _AXIS_LABELS = 2, 1, 1, 2  # of the sch
 class _Builder(flatbuffers.Builder):
     """A builder with a call for a whole table."""
 
-    def table(self, fields: dict[int, int], numbers: dict[int, tuple[str, int]] | None = None) -> int:
+    def table(
+        self, fields: dict[int, int], numbers: dict[int, tuple[str, int]] | None = None
+    ) -> int:
         """A table.
 
         Args:

@@ -1,4 +1,4 @@
-"""What every format is made of: a folded network with probabilities, and the names of its classes."""
+"""What every format is made of: a folded network with probabilities, and its class names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import UserError
 from efficientnet_tf.imagenet import class_names
 from efficientnet_tf.nn.folding import fold_batch_norm
+from efficientnet_tf.nn.mbconv import Block
 from efficientnet_tf.nn.normalization import Normalization
 
 _NORMALISES = (Normalization, keras.layers.Normalization, keras.layers.Rescaling)
@@ -21,11 +22,13 @@ class ExportedNetwork:
     Attributes:
       model: from images, float32 [N, S, S, 3], RGB in 0..255, to probabilities, float32 [N, C];
         without batch norm.
+      original: the same with the layers and weights it came with, which exports are compared with.
       label_names: one for each of the C outputs.
       resize_method: `bicubic` or `bilinear`, by which its pictures were resized.
     """
 
     model: keras.Model
+    original: keras.Model
     label_names: tuple[str, ...]
     resize_method: str
 
@@ -37,12 +40,11 @@ class ExportedNetwork:
     @property
     def suggestion(self) -> str | None:
         """A network that loses less in whole numbers, None if this is one."""
-        name = self.model.name
-        activations = {getattr(layer, "activation", None) for layer in self.model._flatten_layers()}
-        if keras.activations.silu not in activations:
+        layers = self.original._flatten_layers()
+        if not any(isinstance(layer, Block) and layer.plan.se_filters for layer in layers):
             return None
-        number = name.removeprefix("efficientnet-b")
-        return f"efficientnet-lite{min(int(number), 4)}" if number.isdigit() else "efficientnet-lite0"
+        number = self.model.name.removeprefix("efficientnet-b")
+        return f"efficientnet-lite{min(int(number), 4) if number.isdigit() else 0}"
 
 
 def exported_network(
@@ -56,27 +58,27 @@ def exported_network(
       UserError: a model of other inputs or outputs than those of a classifier of RGB images.
     """
     _check(model)
-    folded = fold_batch_norm(model)
-    outputs = folded.output
-    if _ends_in_logits(folded):
-        outputs = keras.layers.Softmax(name="probabilities")(outputs)
-    folded = keras.Model(folded.input, outputs, name=model.name)
     classes = model.output_shape[-1]
     names = class_names(classes, label_names)
     if label_names and len(label_names) not in (classes, classes - 1):
         raise UserError(f"{len(label_names)} label_names for a model of {classes} classes")
     variant = VARIANTS.get(model.name)
     method = resize_method or (variant.resize_method if variant else "bicubic")
-    return ExportedNetwork(folded, tuple(names), method)
+    folded = _with_probabilities(fold_batch_norm(model))
+    return ExportedNetwork(folded, _with_probabilities(model), tuple(names), method)
 
 
-def _ends_in_logits(model: keras.Model) -> bool:
-    return getattr(model.layers[-1], "activation", None) is keras.activations.linear
+def _with_probabilities(model: keras.Model) -> keras.Model:
+    """The model, followed by a softmax if it ends in logits."""
+    if getattr(model.layers[-1], "activation", None) is not keras.activations.linear:
+        return model
+    outputs = keras.layers.Softmax(name="probabilities")(model.output)
+    return keras.Model(model.input, outputs, name=model.name)
 
 
 def _check(model: keras.Model) -> None:
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output_shape) != 2:
-        raise UserError(f"{model.name}: only a classifier of one image is exported, with one output "
+        raise UserError(f"{model.name}: only a classifier is exported, from one image to one output "
                         "[N, classes]")  # fmt: skip
     shape = model.input_shape
     if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:

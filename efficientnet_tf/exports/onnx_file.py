@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections import Counter
 
 import onnx
 import tensorflow as tf
@@ -15,10 +16,13 @@ from efficientnet_tf.exports.network import ExportedNetwork
 OPSET = 18
 
 
-def write_onnx(network: ExportedNetwork, path: str) -> None:
+def write_onnx(network: ExportedNetwork, path: str) -> dict[str, int]:
     """Writes a file of opset 18 from `image`, float32 [batch, S, S, 3], to `probabilities`.
 
     The batch is free. Labels are in its properties, `labels`, one a line.
+
+    Returns:
+      How often each operator occurs.
 
     Raises:
       UserError: the network needs operators that ONNX does not have.
@@ -37,6 +41,7 @@ def write_onnx(network: ExportedNetwork, path: str) -> None:
     onnx.helper.set_model_props(model, {"labels": "\n".join(network.label_names)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+    return dict(Counter(node.op_type for node in model.graph.node))
 
 
 def _name_ends(graph: onnx.GraphProto) -> None:

@@ -1,6 +1,5 @@
-"""A SavedModel that takes pictures as they are stored, for TensorFlow Serving and any TensorFlow."""
+"""A SavedModel that takes pictures as they are stored, for any TensorFlow and its Serving."""
 
-import keras
 import tensorflow as tf
 
 from efficientnet_tf.data.pictures import preprocess
@@ -49,9 +48,15 @@ def write_saved_model(network: ExportedNetwork, path: str) -> None:
         found = {name: tf.where(good[:, None], found[name], nothing[name]) for name in found}
         return {**found, "error": error}
 
-    archive = keras.export.ExportArchive()
-    archive.track(network.model)
-    archive.add_endpoint("serving_default", serve, [tf.TensorSpec([None], tf.string, "pictures")])
+    module = tf.Module()  # Keras' ExportArchive would save every variable twice
+    module.weights = [variable.value for variable in network.model.variables]
     shape = [None, size, size, 3]
-    archive.add_endpoint(IMAGES, results, [tf.TensorSpec(shape, tf.float32, "images")])
-    archive.write_out(path, verbose=False)
+    signatures = {
+        "serving_default": _function(serve, tf.TensorSpec([None], tf.string, "pictures")),
+        IMAGES: _function(results, tf.TensorSpec(shape, tf.float32, "images")),
+    }
+    tf.saved_model.save(module, path, signatures)
+
+
+def _function(python, spec: tf.TensorSpec):
+    return tf.function(python, autograph=False).get_concrete_function(spec)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from efficientnet_tf import data
 from efficientnet_tf.config import RunConfig, UserError
 from efficientnet_tf.run.evaluation import train_and_evaluate
+from efficientnet_tf.run.exporting import check_export, export_network, network_to_export
 from efficientnet_tf.run.session import Session
 from efficientnet_tf.run.training import Training, prepare_training
 from efficientnet_tf.weights.formats.run_checkpoint import (
@@ -75,6 +76,8 @@ def fit(
       train.trainer.Interrupted: the run was asked to stop (Ctrl-C) and is saved.
     """
     source = _source(config, train_data, eval_data)
+    if config.export_dir:
+        check_export(config)
     with contextlib.closing(prepare_training(config, source, augment, verbose)) as training:
         return _finished(training)
 
@@ -124,7 +127,9 @@ def _take_best(training: Training) -> None:
 
 def _finish(session: Session) -> None:
     """The export at the end of a run, and how to look at the run."""
-    export_dir = session.config.export_dir
-    if export_dir and session.is_chief:
-        session.model.export(export_dir, verbose=False)
+    if session.config.export_dir and session.is_chief:
+        model = network_to_export(session.network, session.config.train.loss)
+        model.set_weights(session.model.get_weights())
+        source = session.source
+        export_network(model, session.config, source, source.label_names, session.verbose)
     session.say(f"curves: tensorboard --logdir {session.folder.path}")

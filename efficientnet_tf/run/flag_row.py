@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from efficientnet_tf.config import (
     DataConfig,
     DistributionConfig,
+    ExportConfig,
     ModelConfig,
     OptimizerConfig,
     RunConfig,
@@ -25,6 +26,7 @@ SECTIONS: Mapping[str, type] = {
     "optimizer": OptimizerConfig,
     "train": TrainConfig,
     "distribution": DistributionConfig,
+    "export": ExportConfig,
 }
 
 

@@ -9,6 +9,7 @@ The original's 62 flags keep their names and meanings; those of them that do not
 
 from efficientnet_tf.arch import block_string
 from efficientnet_tf.config import NAN_POLICIES, REMAT
+from efficientnet_tf.exports.formats import FORMATS
 from efficientnet_tf.run.flag_checks import (
     batch_size,
     block_strings,
@@ -41,6 +42,7 @@ MODES = (
     "eval",
     "predict",
     "convert",
+    "export",
     "summary",
     "lr_range",
     "benchmark",
@@ -437,7 +439,32 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
         everyday(
             "model_dir", "train", "the run's folder", unset="runs/<model>-<dataset> in training"
         ),
-        everyday("export_dir", "run", "write a SavedModel of the best weights here at the end"),
+        everyday(
+            "export_dir",
+            "run",
+            "a new folder: --mode=export, or training at its end, writes the best weights here",
+        ),
+        everyday("export_formats", "export", f"some of {','.join(FORMATS)}", some_of(*FORMATS)),
+        Flag(
+            "calibration_data",
+            "export",
+            "a folder of pictures to calibrate formats of whole numbers with",
+            unset="training pictures of the data",
+        ),
+        Flag("num_calibration_images", "export", "how many of them", count),
+        Flag(
+            "min_agreement",
+            "export",
+            "share of the pictures that a format must agree on with the Keras model",
+            fraction,
+            unset="0.99, in whole numbers 0.95",
+        ),
+        Flag(
+            "int16_layers",
+            "export",
+            "litert_mixed: patterns of the layers with 16-bit activations, with commas",
+        ),
+        Flag("float_layers", "export", "litert_mixed: the same of layers in floating point"),
         everyday("output_json", "run", "--mode=predict: write here, .json, .jsonl or .csv"),
         Flag(
             "explain", "run", "--mode=predict: draw what speaks for each prediction, in this folder"

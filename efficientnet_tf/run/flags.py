@@ -1,5 +1,6 @@
 """The command line becomes a `RunConfig`; nothing below this file sees a flag."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import (
     DataConfig,
     DistributionConfig,
+    ExportConfig,
     OptimizerConfig,
     RunConfig,
     TrainConfig,
@@ -110,6 +112,7 @@ def run_config(arguments: Sequence[str] = (), flag_values: flags.FlagValues = FL
         optimizer=OptimizerConfig(**said["optimizer"]),
         train=TrainConfig(**said["train"]),
         distribution=DistributionConfig(**said["distribution"]),
+        export=ExportConfig(**said["export"]),
         arguments=tuple(arguments),
         flags_text=flags_text(flag_values),
     )
@@ -173,6 +176,8 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
     for name, mode in _OF_ONE_MODE.items():
         if getattr(config, name) and config.mode != mode:
             lines.append(f"--{name} has no effect: it is for --mode={mode}")
+    if not config.export_dir and config.export != ExportConfig():
+        lines.append("flags of an export have no effect without --export_dir")
     reads_data = config.mode in ("train_and_eval", "train", "eval", "lr_range")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")
@@ -200,6 +205,7 @@ _OF_THIS_INVOCATION = (
     "eval_report",
     "explain",
     "export_dir",
+    *(field.name for field in dataclasses.fields(ExportConfig)),
     "num_shards",
     "output_json",
     "prepared_dir",

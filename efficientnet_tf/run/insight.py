@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from efficientnet_tf.imagenet import imagenet_labels
+from efficientnet_tf.imagenet import class_names, imagenet_labels
 from efficientnet_tf.run.findings import Findings
-from efficientnet_tf.imagenet import class_names
 from efficientnet_tf.run.session import Session
 from efficientnet_tf.train.confusion import MOST_CLASSES, ConfusionMatrix
 from efficientnet_tf.train.observer import Observer

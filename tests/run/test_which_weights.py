@@ -16,11 +16,11 @@ from PIL import Image
 import efficientnet_tf as en
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import DataConfig, RunConfig, TrainConfig, UserError
+from efficientnet_tf.imagenet import class_names
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run import modes
 from efficientnet_tf.run.fit import fit
 from efficientnet_tf.run.polling import CheckpointWatch
-from efficientnet_tf.imagenet import class_names
 from efficientnet_tf.run.session import open_session
 from efficientnet_tf.weights.assignment import CLASSIFIER, collect
 from efficientnet_tf.weights.conversion import convert

@@ -14,6 +14,7 @@ _MODES = {
     "eval": ("evaluate", "evaluate"),
     "predict": ("predict", "predict"),
     "convert": ("convert", "convert"),
+    "export": ("export", "export"),
     "summary": ("summary", "summary"),
     "lr_range": ("lr_range", "lr_range"),
     "benchmark": ("benchmark", "benchmark"),

@@ -78,6 +78,24 @@ def best_checkpoint(folder: str) -> str | None:
     return next((prefix for prefix in archived if prefix.endswith(f"/{name}")), archived[0])
 
 
+def check_best(path: str) -> None:
+    """Refuses a run whose best checkpoint was archived and is gone.
+
+    Args:
+      path: a run's folder; anything else passes.
+
+    Raises:
+      UserError: names the checkpoint and those that are left.
+    """
+    folder = path.rstrip("/")
+    record = f"{folder}/{BEST_FILE}"
+    if not tf.io.gfile.exists(record) or list_checkpoints(f"{folder}/archive"):
+        return
+    left = list_checkpoints(folder)
+    instead = f"; {left[0]} is left: --init_checkpoint={left[0]}" if left else ""
+    raise UserError(f"{folder}: {record} names its best checkpoint, which is gone{instead}")
+
+
 def open_run(prefix: str, ema: bool = True, at_once: bool = False) -> OpenedWeights:
     """The weights of one checkpoint, with what the run's folder says about them.
 

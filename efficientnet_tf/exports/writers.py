@@ -1,0 +1,98 @@
+"""From a network to the file of a format."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from efficientnet_tf.exports.formats import Format
+from efficientnet_tf.exports.network import ExportedNetwork
+from efficientnet_tf.exports.saved_model import write_saved_model
+from efficientnet_tf.exports.worker import run_apart
+from efficientnet_tf.train.progress import Progress
+
+Operators, Layers = dict[str, int] | None, list[tuple[str, float]] | None
+
+
+class Writers:
+    """Writes formats of one network. Converters are imported when they are needed.
+
+    Args:
+      network: what is written.
+      folder: of the export.
+      scratch: a folder for files in between.
+      calibration: float32 [N, S, S, 3], for formats of whole numbers.
+      int16_layers, float_layers: of `litert_mixed`, see `quantization.quantize`.
+      verbose: show how far a calibration is.
+
+    Attributes:
+      folder: of the export.
+    """
+
+    def __init__(
+        self,
+        network: ExportedNetwork,
+        folder: str,
+        scratch: str,
+        calibration: np.ndarray | None,
+        int16_layers: Sequence[str] = (),
+        float_layers: Sequence[str] = (),
+        verbose: bool = False,
+    ):
+        self.folder = Path(folder)
+        self._network, self._scratch, self._calibration = network, Path(scratch), calibration
+        self._mixed = {"int16_layers": list(int16_layers), "float_layers": list(float_layers)}
+        self._verbose = verbose
+
+    def write(self, row: Format) -> tuple[Operators, Layers]:
+        """Writes one format; its operators and, of whole numbers, how far each layer is off."""
+        path = str(self.folder / row.file)
+        if row.name == "saved_model":
+            write_saved_model(self._network, path)
+            return None, None
+        if row.runtime == "litert":
+            return self._litert(row, path)
+        if row.name == "onnx":
+            from efficientnet_tf.exports.onnx_file import write_onnx
+
+            return write_onnx(self._network, path), None
+        from efficientnet_tf.exports.openvino_file import write_openvino
+
+        return write_openvino(self._network, path), None
+
+    def _litert(self, row: Format, path: str) -> tuple[Operators, Layers]:
+        from efficientnet_tf.exports.litert import write_litert
+        from efficientnet_tf.exports.litert_file import LiteRTFile
+
+        if not row.is_quantized:
+            return write_litert(self._network, path, float16=row.name == "litert_fp16"), None
+        layers = self._quantize(row, path)
+        file = LiteRTFile.read(path)
+        file.describe(self._network)
+        file.write(path)
+        return file.operators(), layers
+
+    def _quantize(self, row: Format, path: str) -> list[tuple[str, float]]:
+        from efficientnet_tf.exports.litert import write_litert
+
+        assert self._calibration is not None  # `export` has seen to it
+        source, pictures = self._scratch / "float.tflite", self._scratch / "calibration.npy"
+        if not source.exists():
+            write_litert(self._network, str(source))
+            np.save(pictures, self._calibration)
+        progress = Progress(
+            f"{row.name}: calibrating", len(self._calibration), "image", enabled=self._verbose
+        )
+        none: dict[str, Any] = {"int16_layers": [], "float_layers": []}
+        result = run_apart(
+            "quantization.quantize",
+            progress.update,
+            source=str(source),
+            target=path,
+            pictures=str(pictures),
+            bits=16 if row.name == "litert_int16x8" else 8,
+            **(self._mixed if row.name == "litert_mixed" else none),
+        )
+        progress.close()
+        return [(name, deviation) for name, deviation in result["layers"]]
