@@ -78,7 +78,7 @@ def _with_probabilities(model: keras.Model) -> keras.Model:
 
 def _check(model: keras.Model) -> None:
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output_shape) != 2:
-        raise UserError(f"{model.name}: only a classifier is exported, from one image to one output "
+        raise UserError(f"{model.name}: only classifiers are exported, from an image to one output "
                         "[N, classes]")  # fmt: skip
     shape = model.input_shape
     if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
