@@ -43,7 +43,7 @@ def folder(tmp_path):
 
 def test_predictions_are_those_of_the_model(folder):
     model = en.build_model("efficientnet-lite0", num_classes=3, input_size=SIZE)
-    model.export(str(folder / "lite0"), verbose=False)
+    en.export(model, folder / "lite0")
     run(folder, PREDICT.replace("CONFIG.input_size", str(SIZE)))
     lines = [
         json.loads(line)

@@ -251,8 +251,9 @@ def test_export_holds_the_averaged_weights(run):
     model = build_network(network_of(run), input_shape=(32, 32, 3), classifier_activation=None)
     load_weights(model, str(run))
     image = np.random.RandomState(0).uniform(0, 255, [2, 32, 32, 3]).astype("float32")
-    exported = tf.saved_model.load(str(run / "export"))
-    np.testing.assert_allclose(exported.serve(image), model(image), atol=1e-6)
+    exported = tf.saved_model.load(str(run / "export" / "saved_model"))
+    found = exported.signatures["images"](images=tf.constant(image))["probabilities"]
+    np.testing.assert_allclose(found, tf.nn.softmax(model(image)), atol=1e-6)
 
 
 def test_the_flags_of_a_run_do_not_repeat_what_was_asked_for_once(run):
