@@ -23,6 +23,9 @@ TENSORFLOW = {
     # A later libtpu lacks symbols that this build needs, and ends the process at import.
     "tpu": ["tensorflow-tpu>=2.20,<2.21", "libtpu>=0.0.17,<0.0.22"],
 }
+# Converters and runtimes of exports.
+LITERT = ["ai-edge-litert>=2.3", "ai-edge-quantizer>=0.10"]
+ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 
 
 class BuildWithRecipes(build_py):
@@ -120,6 +123,7 @@ setup(
         "safetensors": ["safetensors"],
         "plots": ["matplotlib", "scipy"],  # --mode=study: charts, and the test of its experiment
         "beam": ["apache-beam"],  # docs/batch_prediction.md
+        "export": [*LITERT, *ONNX, "openvino"],  # docs/deploy.md
         "test": [
             "pytest",
             "pytest-xdist>=3.7",  # the tests on two cores
@@ -130,6 +134,8 @@ setup(
             "safetensors",
             "matplotlib",
             "scipy",
+            *LITERT,
+            *ONNX,
         ],
     },
     entry_points={"console_scripts": ["efficientnet-tf=efficientnet_tf.run.command_line:console"]},

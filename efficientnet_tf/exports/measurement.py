@@ -11,7 +11,7 @@ import numpy as np
 
 from efficientnet_tf.exports.runtimes import RUNTIMES
 
-_SECONDS, _MIN_CALLS, _MAX_CALLS = 1.0, 3, 200  # of each latency
+_SECONDS, _MIN_CALLS, _MAX_CALLS = 0.5, 3, 200  # of each latency
 BATCH = 16
 
 

@@ -8,6 +8,7 @@ import keras
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import UserError
 from efficientnet_tf.imagenet import class_names
+from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.folding import fold_batch_norm
 from efficientnet_tf.nn.mbconv import Block
 from efficientnet_tf.nn.normalization import Normalization
@@ -36,6 +37,12 @@ class ExportedNetwork:
     def image_size(self) -> int:
         """Side of the input in pixels."""
         return self.model.input_shape[1]
+
+    @property
+    def mixes_kernels(self) -> bool:
+        """Whether it has CondConv."""
+        kinds = (CondConv2D, DepthwiseCondConv2D)
+        return any(isinstance(layer, kinds) for layer in self.model._flatten_layers())
 
     @property
     def suggestion(self) -> str | None:

@@ -58,6 +58,7 @@ def _name_ends(graph: onnx.GraphProto) -> None:
 @contextlib.contextmanager
 def _quiet():
     """Keeps away what tf2onnx and TensorFlow write of every step."""
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(action="ignore"), contextlib.redirect_stderr(io.StringIO()):
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
         yield

@@ -4,11 +4,12 @@ Weights are int8, symmetric, with a scale for each channel; activations int8 or 
 for each tensor, from the lowest to the highest value over the pictures of the calibration.
 """
 
+import contextlib
 import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ai_edge_quantizer.utils.validation_utils import ValidationErrorMetric
 
 from efficientnet_tf.config import UserError
 from efficientnet_tf.exports.litert_file import LiteRTFile
+from efficientnet_tf.exports.measurement import threads
 
 _SIGNATURE = "serving_default"
 _UINT8 = 3  # of the schema's TensorType
@@ -60,7 +62,7 @@ def quantize(
     recipe = _recipe(bits, int16_layers, float_layers)
     images = np.load(pictures, mmap_mode="r")
     ranges = _calibrate(content, recipe, images, update)
-    with warnings.catch_warnings(action="ignore"):  # of padding channels that are all zeros
+    with _quiet():
         result = quantizer.Quantizer(content, recipe.get_quantization_recipe()).quantize(
             ranges, enable_progress_report=False
         )
@@ -69,6 +71,14 @@ def quantize(
     if bits == 8 and not (int16_layers or float_layers):
         _take_bytes(target)
     return {"layers": layers}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps away warnings of tensors that are kept on purpose and of channels that are zero."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _recipe(bits: int, int16_layers: Sequence[str], float_layers: Sequence[str]) -> RecipeManager:
@@ -105,8 +115,10 @@ def _calibrate(
     """The range of every tensor over the pictures; the input's is that of all pictures."""
     (source,) = Interpreter(model_content=content).get_input_details()
     (argument,) = Interpreter(model_content=content).get_signature_list()[_SIGNATURE]["inputs"]
-    with warnings.catch_warnings(action="ignore"):  # it keeps all tensors, on purpose
-        calibration = calibrator.Calibrator(content, 2, qsv_update_func=qsv_utils.min_max_update)
+    with _quiet():
+        calibration = calibrator.Calibrator(
+            content, threads(), qsv_update_func=qsv_utils.min_max_update
+        )
     for number in range(len(images)):
         example = {argument: np.array(images[number : number + 1])}
         calibration.calibrate({_SIGNATURE: [example]}, recipe)
@@ -129,7 +141,7 @@ def _deviations(reference: bytes, quantized: bytes, images: np.ndarray) -> list[
     (argument,) = Interpreter(model_content=reference).get_signature_list()[_SIGNATURE]["inputs"]
     count = min(_COMPARED, len(images))
     examples = [{argument: np.array(images[i : i + 1])} for i in range(count)]
-    with warnings.catch_warnings(action="ignore"):
+    with _quiet():
         compared = model_validator.compare_model(
             reference,
             quantized,

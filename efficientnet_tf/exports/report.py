@@ -124,7 +124,7 @@ class ExportReport:
     def rows(self) -> list[list[str]]:
         """The table: a row of headings, one for the Keras model, one for each format."""
         head = ["format", "MB", "agree", "top-1", "top-5", "mean diff", "max diff", "ms, 1 thread",
-                f"ms, {self.threads} threads", "images/s", "memory MB", "widest layer"]  # fmt: skip
+                "ms, all threads", "images/s", "memory MB", "widest layer"]  # fmt: skip
         keras = ["keras", "", "", _percent(self.top_1), _percent(self.top_5), *[""] * 7]
         return [head, keras, *map(_row, self.formats)]
 

@@ -25,8 +25,11 @@ def draw_report(report: ExportReport) -> np.ndarray:
     table = _PAD + (2 + len(rows) + len(lines)) * _LINE
     image = Image.new("RGB", (width * _SCALE, (table + bool(curves) * _CHART) * _SCALE), "white")
     page = _Page(ImageDraw.Draw(image), font)
-    pictures = f"{report.num_pictures} pictures"
-    page.text(_PAD, _PAD, f"{report.model}, {report.image_size} pixels, compared on {pictures}")
+    title = (
+        f"{report.model}, {report.image_size} pixels, compared on {report.num_pictures} pictures, "
+        f"{report.threads} threads"
+    )
+    page.text(_PAD, _PAD, title)
     top = _PAD + 1.5 * _LINE
     for row in rows:
         left = _PAD

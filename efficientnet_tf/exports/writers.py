@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from efficientnet_tf.config import UserError
 from efficientnet_tf.exports.formats import Format
 from efficientnet_tf.exports.network import ExportedNetwork
 from efficientnet_tf.exports.saved_model import write_saved_model
 from efficientnet_tf.exports.worker import run_apart
 from efficientnet_tf.train.progress import Progress
 
-Operators, Layers = dict[str, int] | None, list[tuple[str, float]] | None
+Operators = dict[str, int] | None
+Layers = list[tuple[str, float]] | None
 
 
 class Writers:
@@ -46,11 +48,18 @@ class Writers:
         self._verbose = verbose
 
     def write(self, row: Format) -> tuple[Operators, Layers]:
-        """Writes one format; its operators and, of whole numbers, how far each layer is off."""
+        """Writes one format; its operators and, of whole numbers, how far each layer is off.
+
+        Raises:
+          UserError: the format has no way to say what the network does.
+        """
         path = str(self.folder / row.file)
         if row.name == "saved_model":
             write_saved_model(self._network, path)
             return None, None
+        if self._network.mixes_kernels:
+            raise UserError("has no convolution whose kernel is another for each picture, which "
+                            "CondConv mixes; saved_model has")  # fmt: skip
         if row.runtime == "litert":
             return self._litert(row, path)
         if row.name == "onnx":

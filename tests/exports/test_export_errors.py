@@ -15,6 +15,7 @@ from PIL import Image
 import efficientnet_tf as en
 from efficientnet_tf.exports import formats
 from efficientnet_tf.exports.report import ExportFailed
+from efficientnet_tf.exports.worker import run_apart
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.fit import fit
 
@@ -143,6 +144,13 @@ def test_what_disagrees_or_does_not_run_is_not_kept_and_the_rest_is(toy, target)
     assert whole.compared and whole.compared.agreement == 1
     kept = sorted(path.name for path in target.iterdir())
     assert kept == ["export_report.json", "export_report.png", "labels.txt", "model.tflite"]
+    with pytest.raises(en.UserError, match="no layer's name has 'blocks_99' in it"):
+        run_apart(
+            "quantization.quantize",
+            source=str(target / "model.tflite"),
+            **{"target": "", "pictures": "", "bits": 8},
+            **{"int16_layers": [], "float_layers": ["blocks_99"]},
+        )
     notes = json.loads((target / "export_report.json").read_text())["notes"]
     assert any("efficientnet-lite0 is made for it" in note for note in notes)
     with pytest.raises(ExportFailed, match="litert: .*") as error:
@@ -151,13 +159,20 @@ def test_what_disagrees_or_does_not_run_is_not_kept_and_the_rest_is(toy, target)
 
 
 @pytest.mark.slow
+def test_a_family_that_a_format_has_no_operators_for(target):
+    overrides = {"width_coefficient": 0.25, "depth_coefficient": 0.1, "num_classes": 7}
+    network = en.model_config("efficientnet-condconv-b0-4e", **overrides)
+    model = build_network(network, input_shape=(32, 32, 3))
+    with pytest.raises(ExportFailed, match="litert: has no convolution .* saved_model has"):
+        en.export(model, target, ["litert"], pictures=IMAGES)
+    assert not list(target.glob("*.tflite"))
+
+
+@pytest.mark.slow
 def test_layers_are_kept_by_the_patterns_of_their_names(toy, target):
     options = {"pictures": IMAGES, "min_agreement": 0.0}
-    with pytest.raises(ExportFailed, match="no layer's name has 'blocks_99' in it"):
-        en.export(toy, target, ["litert_mixed"], float_layers=["blocks_99"], **options)
-    folder = target.with_name("mixed")
     report = en.export(
-        toy, folder, ["litert_mixed"], float_layers=["blocks_4"], int16_layers=["stem"], **options
+        toy, target, ["litert_mixed"], float_layers=["blocks_4"], int16_layers=["stem"], **options
     )
     (mixed,) = report.formats
     assert mixed.operators and mixed.operators["DEQUANTIZE"] >= 2  # before blocks_4, at the end
