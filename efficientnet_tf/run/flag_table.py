@@ -440,11 +440,14 @@ TOPICS: dict[str, tuple[Flag, ...]] = {
             "model_dir", "train", "the run's folder", unset="runs/<model>-<dataset> in training"
         ),
         everyday(
-            "export_dir",
-            "run",
-            "a new folder: --mode=export, or training at its end, writes the best weights here",
+            "export_dir", "run", "new folder: --mode=export, or training at its end, writes it"
         ),
-        everyday("export_formats", "export", f"some of {','.join(FORMATS)}", some_of(*FORMATS)),
+        Flag(
+            "export_formats",
+            "export",
+            f"what it is written in, some of {','.join(FORMATS)}",
+            some_of(*FORMATS),
+        ),
         Flag(
             "calibration_data",
             "export",

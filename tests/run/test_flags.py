@@ -10,6 +10,7 @@ import efficientnet_tf as en
 from efficientnet_tf.config import (
     DataConfig,
     DistributionConfig,
+    ExportConfig,
     OptimizerConfig,
     RunConfig,
     TrainConfig,
@@ -76,6 +77,7 @@ WITHOUT_FLAG = {
     "run.optimizer": "its fields have flags",
     "run.train": "its fields have flags",
     "run.distribution": "its fields have flags",
+    "run.export": "its fields have flags",
     "data.multi_label": "follows from --loss",
     "optimizer.decay": "a constant in the original",
     "optimizer.momentum": "a constant in the original",
@@ -87,6 +89,7 @@ SECTIONS = {
     "optimizer": OptimizerConfig,
     "train": TrainConfig,
     "distribution": DistributionConfig,
+    "export": ExportConfig,
 }
 # Flags whose field has another name.
 RENAMED = {
@@ -147,6 +150,7 @@ def test_a_flag_fills_its_field_and_no_other(row):
         "profile_steps": "3,4",
         "benchmark": "input",
         "blocks_args": "r1_k3_s11_e1_i32_o16 r2_k3_s22_e6_i16_o24_se0.25",
+        "export_formats": "litert,onnx",
     }.get(row.name, sample)
     config = config_of(f"--{row.name}={sample}")
     paths = changes(config)
