@@ -1,6 +1,5 @@
 """`en.export`: a trained network in the forms that others run, each with its proof."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -91,8 +90,10 @@ def export(
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as draft,
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as beside,
     ):
+        draft = Path(beside, "export")
+        draft.mkdir()
         proof = Proof(network, Pictures(shown, labels, _expected(network, shown, verbose)), scratch)
         writers = Writers(network, draft, scratch, ranged, int16_layers, float_layers, verbose)
         entries = tuple(_entry(row, writers, proof, min_agreement, verbose) for row in rows)
@@ -107,7 +108,7 @@ def export(
             entries,
             (*notes, *_advice(network, entries)),
         )
-        _finish(network, report, Path(draft), target)
+        _finish(network, report, draft, target)
     if any(entry.problem for entry in entries):
         raise ExportFailed(report, str(directory))
     return report
@@ -152,15 +153,7 @@ def _finish(network: ExportedNetwork, report: ExportReport, draft: Path, target:
     (draft / "export_report.png").write_bytes(picture)
     if target.exists():
         target.rmdir()  # it is empty
-    shutil.copytree(draft, target)
-    os.chmod(target, 0o777 & ~_umask())
-
-
-def _umask() -> int:
-    """Temporary folders are for their owner alone; an export is a folder as any other."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    draft.rename(target)
 
 
 def _images(images: np.ndarray | None, network: ExportedNetwork, what: str) -> np.ndarray | None:

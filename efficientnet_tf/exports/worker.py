@@ -33,7 +33,12 @@ def run_apart(
       UserError: the process failed, with the last line that it wrote.
     """
     paths = [str(_PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "CUDA_VISIBLE_DEVICES": "-1",  # the memory of a GPU is this process's already
+    }
     command = [sys.executable, "-m", __name__, function, json.dumps(arguments)]
     result = None
     with tempfile.TemporaryFile("w+", errors="replace") as messages:

@@ -35,14 +35,14 @@ class Writers:
     def __init__(
         self,
         network: ExportedNetwork,
-        folder: str,
+        folder: Path,
         scratch: str,
         calibration: np.ndarray | None,
         int16_layers: Sequence[str] = (),
         float_layers: Sequence[str] = (),
         verbose: bool = False,
     ):
-        self.folder = Path(folder)
+        self.folder = folder
         self._network, self._scratch, self._calibration = network, Path(scratch), calibration
         self._mixed = {"int16_layers": list(int16_layers), "float_layers": list(float_layers)}
         self._verbose = verbose

@@ -30,7 +30,7 @@ def compared_pictures(
     if count > MOST_COMPARED and not config.data.num_eval_images:
         count = MOST_COMPARED
         fewer = dataclasses.replace(config.data, num_eval_images=count)
-        if config.data.dataset:  # else the source is somebody's own
+        if source.name == config.data.source_name:  # else it is somebody's own
             source = data.open_source(fewer)
     images, labels = [], []
     with explained(source):
