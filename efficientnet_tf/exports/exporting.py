@@ -203,7 +203,11 @@ def _expected(network: ExportedNetwork, images: np.ndarray, verbose: bool) -> np
         parts.append(infer(images[start : start + BATCH]).numpy())
         progress.update(min(start + BATCH, len(images)))
     progress.close()
-    return np.concatenate(parts)
+    expected = np.concatenate(parts)
+    if not np.isfinite(expected).all():
+        raise UserError(f"{network.model.name}: its own probabilities are no numbers; see its "
+                        "weights")  # fmt: skip
+    return expected
 
 
 def _advice(network: ExportedNetwork, entries: Sequence[FormatReport]) -> list[str]:
@@ -213,6 +217,6 @@ def _advice(network: ExportedNetwork, entries: Sequence[FormatReport]) -> list[s
         if entry.format == "litert_int8" and lost and network.suggestion:
             return [
                 f"int8 loses with swish and squeeze-excite: {network.suggestion} is made for it; "
-                "litert_int16x8 and litert_mixed keep more"
+                "litert_int16x8 keeps more"
             ]
     return []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from efficientnet_tf.config import UserError
 from efficientnet_tf.exports.formats import Format
 from efficientnet_tf.exports.network import ExportedNetwork
 from efficientnet_tf.exports.report import FormatReport, agreement
@@ -49,7 +50,7 @@ class Proof:
         """What is known of a format whose file is `path`.
 
         Raises:
-          UserError: it does not run.
+          UserError: it does not run, or not to numbers.
         """
         where = {"runtime": row.runtime, "path": str(path), "pictures": str(self._images)}
         single = run_apart("measurement.one_picture", **where)
@@ -59,6 +60,8 @@ class Proof:
         )
         progress.close()
         found = np.load(self._outputs)
+        if not np.isfinite(found).all():
+            raise UserError("returns probabilities that are no numbers")
         return FormatReport(
             row.name,
             row.file,

@@ -50,7 +50,9 @@ def export_network(
     formats = installed_formats(_names(config.export.export_formats))
     is_quantized = any(row.is_quantized for row in formats)
     pictures, labels = compared_pictures(source, config) if source else (None, None)
-    calibration = calibration_pictures(config, source) if is_quantized else None
+    calibration = None
+    if is_quantized or (pictures is None and config.export.calibration_data):
+        calibration = calibration_pictures(config, source)
     if is_quantized and pictures is None and calibration is None:
         raise UserError(
             f"--export_formats={config.export.export_formats}: whole numbers are calibrated with "

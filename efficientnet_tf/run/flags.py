@@ -176,8 +176,9 @@ def notes(config: RunConfig, flag_values: flags.FlagValues = FLAGS) -> list[str]
     for name, mode in _OF_ONE_MODE.items():
         if getattr(config, name) and config.mode != mode:
             lines.append(f"--{name} has no effect: it is for --mode={mode}")
-    if not config.export_dir and config.export != ExportConfig():
-        lines.append("flags of an export have no effect without --export_dir")
+    for name, default in vars(ExportConfig()).items():
+        if not config.export_dir and getattr(config.export, name) != default:
+            lines.append(f"--{name} has no effect without --export_dir")
     reads_data = config.mode in ("train_and_eval", "train", "eval", "lr_range")
     if reads_data and not config.data.dataset and not config.data.data_dir:
         lines.append("no --dataset and no --data_dir: the images are synthetic")

@@ -71,6 +71,12 @@ def test_models_that_are_no_classifier_of_images(toy, target):
     assert "only classifiers" in refusal(features, target)
 
 
+def test_weights_that_are_no_numbers(target):
+    model = build_network(toy_config(), input_shape=(32, 32, 3))
+    model.get_layer("predictions").bias.assign([np.nan] * 10)
+    assert "its own probabilities are no numbers" in refusal(model, target, pictures=IMAGES)
+
+
 def test_a_package_that_is_missing_is_named_with_the_extra(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(

@@ -215,6 +215,9 @@ def test_notes_name_what_is_ignored_and_what_is_assumed():
     (ignored,) = notes("--dataset=digits", "--explain=heat")
     assert ignored == "--explain has no effect: it is for --mode=predict"
     assert notes("--mode=predict", "--explain=heat") == []
+    (ignored,) = notes("--dataset=digits", "--min_agreement=0.9")
+    assert ignored == "--min_agreement has no effect without --export_dir"
+    assert notes("--dataset=digits", "--min_agreement=0.9", "--export_dir=x") == []
     (assumed,) = notes("--mode=train")
     assert "synthetic" in assumed and "--dataset" in assumed and "--data_dir" in assumed
     for given in ("--dataset=synthetic", "--data_dir=pictures", "--mode=summary", "--mode=predict"):
