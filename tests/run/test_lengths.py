@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers.toy import tiny_run
 from PIL import Image
 
@@ -90,8 +91,8 @@ def test_the_best_checkpoint_is_taken_wherever_a_run_is_named(tmp_path, scores, 
     assert open_run(f"{run}/archive/ckpt-4").step == en.open_weights(run).step == 4
     assert f"{run}: its best checkpoint is taken, step 4 of 6" in caplog.text
     np.testing.assert_allclose(done.model(images), expected, atol=1e-6)
-    exported = keras.layers.TFSMLayer(str(export / "saved_model"), call_endpoint="images")
-    found = exported(images=images)["probabilities"]
+    exported = tf.saved_model.load(str(export / "saved_model"))
+    found = exported.signatures["images"](images=tf.constant(images))["probabilities"]
     np.testing.assert_allclose(found, keras.ops.softmax(expected), atol=1e-5)
     en.convert(None, run, tmp_path / "b0.keras")
     kept = en.build_model(
