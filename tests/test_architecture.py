@@ -30,8 +30,8 @@ ALLOWED = {
     "network_summary": {"arch", "config", "csv_text", "nn"},
     "study": {"arch", "config", "exports", "nn", "pace", "weights"},
     "run": {
-        *("arch", "config", "csv_text", "data", "exports", "imagenet", "installation", "nn", "pace"),
-        *("study", "train", "weights"),
+        *("arch", "config", "csv_text", "data", "exports", "imagenet", "installation", "nn"),
+        *("pace", "study", "train", "weights"),
     },
     "__init__": {"arch", "installation", "serializable"},
 }
