@@ -426,7 +426,7 @@ class RunConfig:
       arguments: what follows the flags: pictures to predict, the target of a conversion.
       output_json: where predictions go.
       benchmark: what is measured, some of `train,inference,input`; None for the first two.
-      study: which study of scaling, a name of `run.flag_table.STUDIES`.
+      study: which study of scaling, a name of `run.flag_topics.task.STUDIES`.
       study_phi: the compound coefficient to scale by; None for the study's own.
       study_seeds: runs of each network of an experiment; None for five.
       eval_report: folder for a report on what is evaluated; None for none.

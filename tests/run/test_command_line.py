@@ -11,7 +11,7 @@ import tensorflow as tf
 from helpers.command import TINY, call, command, last_result, main
 
 from efficientnet_tf.run import modes
-from efficientnet_tf.run.flag_table import MODES
+from efficientnet_tf.run.flag_topics.task import MODES
 from efficientnet_tf.run.modes import summary
 
 pytestmark = pytest.mark.slow

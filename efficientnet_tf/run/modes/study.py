@@ -7,7 +7,7 @@ from efficientnet_tf.arch.summary import text_table
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import ModelConfig, RunConfig, UserError
 from efficientnet_tf.run import study_maps
-from efficientnet_tf.run.flag_table import STUDIES
+from efficientnet_tf.run.flag_topics.task import STUDIES
 from efficientnet_tf.run.resolve import resolve
 from efficientnet_tf.run.study_folder import StudyFolder
 from efficientnet_tf.run.study_trials import train_trials
