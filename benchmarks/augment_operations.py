@@ -1,6 +1,6 @@
 """Microseconds of each augmentation, on one thread, compiled by XLA and op by op.
 
-    python benchmarks/augment_operations.py [--seconds 0.5]
+    taskset -c 0 python benchmarks/augment_operations.py [--seconds 0.5]
 
 A 224x224 photograph of scikit-learn, magnitude 6, the fastest of many batches of 64: what the
 operation takes when nothing else does. The policies are beside the original's algorithm.
@@ -40,10 +40,10 @@ def main() -> None:
     }
     print("| us | XLA | without | original |\n|---|---:|---:|---:|")
     for name, function in ours.items():
-        numbers = [microseconds(function, seconds), microseconds(function, seconds, plain_graph())]
-        if name in originals:
-            numbers.append(microseconds(originals[name], seconds))
-        print(f"| {name} |", " | ".join(f"{number:.0f}" for number in numbers), "|", flush=True)
+        compiled = microseconds(function, seconds)
+        plain = microseconds(function, seconds, plain_graph())
+        theirs = f"{microseconds(originals[name], seconds):.0f}" if name in originals else ""
+        print(f"| {name} | {compiled:.0f} | {plain:.0f} | {theirs} |", flush=True)
 
 
 def applied(name: str) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -75,6 +75,7 @@ def test_tensorboard_has_every_curve(run):
         "optimizer/ema_decay",
         "optimizer/gradient_norm",
         "run/epoch",
+        "run/input_wait",
         "flags",
         "first_batch",
     }
