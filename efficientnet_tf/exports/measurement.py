@@ -34,18 +34,25 @@ def one_picture(
     run = RUNTIMES[runtime](path, 1)
     images = np.load(pictures, mmap_mode="r")
     latency = _latency(run, images)
-    return {"ms_one_thread": latency, "peak_memory_mb": _peak_memory()}
+    peak = process_memory("VmHWM")
+    return {
+        "ms_one_thread": latency,
+        "peak_memory_mb": None if peak is None else round(peak / 2**20, 1),
+    }
 
 
-def _peak_memory() -> float | None:
-    """The most that this process has had, in 2^20 bytes; None where the system does not tell.
+def process_memory(field: str) -> int | None:
+    """Bytes of this process by Linux' name for them; None where the system does not tell.
 
     `getrusage` counts what the process had that started this one, too.
+
+    Args:
+      field: `VmRSS` for those of now, `VmHWM` for the most.
     """
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
-    kilobytes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return round(int(kilobytes[0]) / 1024, 1) if kilobytes else None
+    kilobytes = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
+    return int(kilobytes[0]) * 1024 if kilobytes else None
 
 
 def all_pictures(

@@ -121,24 +121,35 @@ class ExportReport:
         """The report as the text of its file."""
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
+    @property
+    def problems(self) -> list[str]:
+        """Why formats are not in the export, a line each."""
+        return [f"{entry.format}: {entry.problem}" for entry in self.formats if entry.problem]
+
     def rows(self) -> list[list[str]]:
-        """The table: a row of headings, one for the Keras model, one for each format."""
+        """The table: a row of headings, one for the Keras model, one for each format.
+
+        Columns that nothing is known for are left out.
+        """
         head = ["format", "MB", "agree", "top-1", "top-5", "mean diff", "max diff", "ms, 1 thread",
                 "ms, all threads", "images/s", "memory MB", "widest layer"]  # fmt: skip
         keras = ["keras", "", "", _percent(self.top_1), _percent(self.top_5), *[""] * 7]
-        return [head, keras, *map(_row, self.formats)]
+        rows = [head, keras, *map(_row, self.formats)]
+        known = [i for i in range(len(head)) if any(row[i] for row in rows[1:])]
+        return [[row[i] for i in known] for row in rows]
 
     def lines(self) -> list[str]:
         """The report for people."""
         rows = self.rows()
-        shown = [i for i in range(len(rows[0])) if i == 0 or any(row[i] for row in rows[1:])]
-        widths = {i: max(len(row[i]) for row in rows) for i in shown}
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [
-            "  ".join(row[i].rjust(widths[i]) if i else row[i].ljust(widths[i]) for i in shown)
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
             for row in rows
         ]
-        problems = [f"{f.format}: {f.problem}" for f in self.formats if f.problem]
-        return [line.rstrip() for line in table] + problems + [f"note: {n}" for n in self.notes]
+        return [*table, *self.problems, *(f"note: {note}" for note in self.notes)]
 
 
 def _row(entry: FormatReport) -> list[str]:
@@ -175,7 +186,7 @@ class ExportFailed(UserError):
     """
 
     def __init__(self, report: ExportReport, folder: str):
-        problems = [f"{f.format}: {f.problem}" for f in report.formats if f.problem]
+        problems = report.problems
         super().__init__(f"{folder} lacks {len(problems)} of {len(report.formats)} formats: "
                          f"{'; '.join(problems)}")  # fmt: skip
         self.report = report

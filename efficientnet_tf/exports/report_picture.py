@@ -15,13 +15,14 @@ def draw_report(report: ExportReport) -> np.ndarray:
     """uint8 [height, width, 3]."""
     font = ImageFont.load_default(_FONT * _SCALE)
     rows = report.rows()
-    used = [i for i in range(len(rows[0])) if i == 0 or any(row[i] for row in rows[1:])]
-    widths = {i: max(font.getlength(row[i]) / _SCALE for row in rows) + _GAP for i in used}
+    widths = [
+        max(font.getlength(cell) / _SCALE for cell in column) + _GAP
+        for column in zip(*rows, strict=True)
+    ]
     curves = [(f.format, f.layers) for f in report.formats if f.layers]
-    problems = [f"{f.format}: {f.problem}" for f in report.formats if f.problem]
-    lines = [*problems, *report.notes]
+    lines = [*report.problems, *report.notes]
     text = max((font.getlength(line) / _SCALE for line in lines), default=0)
-    width = int(max(sum(widths.values()), text, 640) + 2 * _PAD)
+    width = int(max(sum(widths), text, 640) + 2 * _PAD)
     table = _PAD + (2 + len(rows) + len(lines)) * _LINE
     image = Image.new("RGB", (width * _SCALE, (table + bool(curves) * _CHART) * _SCALE), "white")
     page = _Page(ImageDraw.Draw(image), font)
@@ -33,13 +34,13 @@ def draw_report(report: ExportReport) -> np.ndarray:
     top = _PAD + 1.5 * _LINE
     for row in rows:
         left = _PAD
-        for i in used:
-            end = left + widths[i]
-            page.text(*((left, top, row[i]) if i == 0 else (end - _GAP, top, row[i], "ra")))
+        for i, (cell, space) in enumerate(zip(row, widths, strict=True)):
+            end = left + space
+            page.text(*((left, top, cell) if i == 0 else (end - _GAP, top, cell, "ra")))
             left = end
         top += _LINE
     for line in lines:
-        page.text(_PAD, top, line, colour="firebrick" if line in problems else "black")
+        page.text(_PAD, top, line, colour="firebrick" if line in report.problems else "black")
         top += _LINE
     if curves:
         _draw_layers(page, curves, (_PAD + 40, top + 40, width - _PAD, table + _CHART - 40))

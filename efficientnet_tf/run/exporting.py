@@ -46,7 +46,6 @@ def export_network(
       label_names: one per class of the data, or None.
       verbose: print progress and the report.
     """
-    check_export(config)
     formats = installed_formats(_names(config.export.export_formats))
     is_quantized = any(row.is_quantized for row in formats)
     pictures, labels = compared_pictures(source, config) if source else (None, None)

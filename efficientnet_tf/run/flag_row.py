@@ -30,6 +30,10 @@ SECTIONS: Mapping[str, type] = {
 }
 
 
+# What holds while a flag is absent.
+OF_NETWORK, OF_DATA = "the network's own", "the data's own"
+
+
 @dataclass(frozen=True)
 class Flag:
     """A flag of the command line. Its type and its default are those of the field it fills.

@@ -1,7 +1,5 @@
 """The training of `--study=experiment`."""
 
-import gc
-
 import keras
 import tensorflow as tf
 
@@ -48,8 +46,8 @@ def train_trials(config: RunConfig, folder: StudyFolder) -> list[experiment.Resu
 
 def _train(config: RunConfig) -> float:
     """The accuracy at the end of a run, which may have begun, or ended, before."""
+    # The run before, whose functions and variables refer to each other: it collects garbage too.
     keras.backend.clear_session()
-    gc.collect()  # the run before, whose functions and variables refer to each other
     # Every run traces its own functions once; of one program that would be a mistake.
     tf.get_logger().setLevel("ERROR")
     folder = fit(config).model_dir

@@ -47,6 +47,11 @@ class Measurement:
     device: str
     failure: str | None
 
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        """`latency.key` of the network: scaled by flags it has its variant's name, other counts."""
+        return self.model, self.input_size, self.parameters, self.multiply_adds
+
 
 def measured(networks: Iterable[ModelConfig], seconds: float = 2.0) -> Iterator[Measurement]:
     """Measures one network after the other, each for so many seconds and three calls at least."""

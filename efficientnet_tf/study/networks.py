@@ -19,11 +19,7 @@ def networks_table(measurements: Sequence[Measurement]) -> str:
     Args:
       measurements: of variants; what was not measured stays empty.
     """
-    # Scaled by flags, a network has the name of its variant and other counts.
-    times = {
-        (row.model, row.input_size, row.parameters, row.multiply_adds): row.milliseconds
-        for row in measurements
-    }
+    times = {row.key: row.milliseconds for row in measurements}
     device = "; ".join(dict.fromkeys(row.device for row in measurements if row.device))
     lines = [
         _HEADER,

@@ -7,7 +7,6 @@ must not end the study.
 import ctypes
 import gc
 import json
-import os
 import platform
 import re
 import sys
@@ -17,11 +16,11 @@ import tensorflow as tf
 
 from efficientnet_tf.config import ModelConfig
 from efficientnet_tf.exports.frozen import inference_function
+from efficientnet_tf.exports.measurement import process_memory, threads
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.pace import measure_pace
 from efficientnet_tf.weights.description import network_from_fields
 
-_STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _CPUS = Path("/proc/cpuinfo")
 
@@ -36,7 +35,7 @@ def main() -> None:
 def probe(network: ModelConfig, seconds: float) -> dict[str, float | str | None]:
     """The fields of `latency.Measurement` that must be measured."""
     gpus = tf.config.list_logical_devices("GPU")
-    before = _memory("VmRSS")
+    before = process_memory("VmRSS")
     size = network.input_size
     infer = inference_function(build_network(network, input_shape=(size, size, 3)))
     image = tf.random.stateless_uniform([1, size, size, 3], [0, 0], 0.0, 255.0)
@@ -47,7 +46,7 @@ def probe(network: ModelConfig, seconds: float) -> dict[str, float | str | None]
     if gpus:
         bytes_used = tf.config.experimental.get_memory_info("GPU:0")["peak"]
     else:
-        peak = _memory("VmHWM")
+        peak = process_memory("VmHWM")
         bytes_used = None if peak is None or before is None else peak - before
     return {
         "milliseconds": round(1000 / pace.images_per_second, 3),
@@ -68,25 +67,16 @@ def _forget(has_gpu: bool) -> None:
         _CLEAR.write_text("5")
 
 
-def _memory(field: str) -> int | None:
-    """Bytes of this process by the kernel's name for them; None where that is not Linux."""
-    match = re.search(rf"^{field}:\s+(\d+) kB", _text(_STATUS), re.MULTILINE)
-    return int(match[1]) * 1024 if match else None
-
-
 def _device(gpus: list) -> str:
     if gpus:
         physical = tf.config.list_physical_devices("GPU")[0]
         return tf.config.experimental.get_device_details(physical).get("device_name", "GPU")
-    found = re.search(r"^model name\s*:\s*(.+)$", _text(_CPUS), re.MULTILINE)
+    found = re.search(
+        r"^model name\s*:\s*(.+)$", _CPUS.read_text() if _CPUS.exists() else "", re.MULTILINE
+    )
     name = found[1] if found else platform.processor() or platform.machine()
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    cores = threads()
     return f"{name}, {cores} core{'s' * (cores != 1)}"
-
-
-def _text(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
 
 
 if __name__ == "__main__":

@@ -11,10 +11,7 @@ from efficientnet_tf.run.flag_checks import (
     layers,
     strength,
 )
-from efficientnet_tf.run.flag_row import Flag, everyday
-
-# What holds while a flag is absent.
-_data = "the data's own"
+from efficientnet_tf.run.flag_row import OF_DATA, Flag, everyday
 
 DATA = (
     everyday(
@@ -27,7 +24,7 @@ DATA = (
     everyday(
         "train_batch_size", "data", "training examples per step over all replicas", batch_size
     ),
-    Flag("num_train_images", "data", "images in an epoch", count, unset=_data),
+    Flag("num_train_images", "data", "images in an epoch", count, unset=OF_DATA),
     Flag("use_cache", "data", "keep undecoded records in memory"),
     Flag(
         "max_bad_examples",

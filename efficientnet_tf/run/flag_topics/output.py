@@ -11,9 +11,6 @@ from efficientnet_tf.run.flag_checks import (
 )
 from efficientnet_tf.run.flag_row import Flag, everyday
 
-# What holds while a flag is absent.
-_data = "the data's own"
-
 DEVICES = (
     everyday(
         "distribution_strategy",

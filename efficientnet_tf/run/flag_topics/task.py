@@ -16,7 +16,7 @@ from efficientnet_tf.run.flag_checks import (
     seeds,
     some_of,
 )
-from efficientnet_tf.run.flag_row import Flag, everyday
+from efficientnet_tf.run.flag_row import OF_DATA, OF_NETWORK, Flag, everyday
 
 MODES = (
     "train_and_eval",
@@ -36,10 +36,6 @@ MODES = (
 BENCHMARKS = ("train", "inference", "input")
 
 STUDIES = ("grid", "single_axis", "family", "latency", "experiment", "activation_maps")
-
-# What holds while a flag is absent.
-_network = "the network's own"
-_data = "the data's own"
 
 WHAT_TO_DO = (
     everyday("mode", "run", "the task", choice(*MODES)),
@@ -85,69 +81,69 @@ NETWORK = (
         "data.image_size",
         "side of the input in pixels",
         image_size,
-        unset=_network,
+        unset=OF_NETWORK,
     ),
     Flag(
         "resize_method",
         "data",
         "kernel that resizes images",
         choice("bicubic", "bilinear"),
-        unset=_network,
+        unset=OF_NETWORK,
     ),
     Flag(
         "num_label_classes",
         "data.num_classes",
         "classes; one more than the data has adds a background class",
         num_classes,
-        unset=_data,
+        unset=OF_DATA,
     ),
     everyday(
         "dropout_rate",
         "overrides",
         "share of features dropped before the classifier",
         fraction_below_1,
-        unset=_network,
+        unset=OF_NETWORK,
     ),
     Flag(
         "survival_prob",
         "overrides",
         "stochastic depth: survival of the last block's branch, 1 for none",
         fraction,
-        unset=_network,
+        unset=OF_NETWORK,
     ),
     Flag(
         "width_coefficient",
         "overrides",
         "multiplies the numbers of filters",
         coefficient,
-        unset=_network,
+        unset=OF_NETWORK,
     ),
     Flag(
         "depth_coefficient",
         "overrides",
         "multiplies the numbers of blocks",
         coefficient,
-        unset=_network,
+        unset=OF_NETWORK,
     ),
     Flag(
         "blocks_args",
         "overrides.blocks",
         "stages of a network of your own, r1_k3_s11_e1_i32_o16_se0.25 r2_..., before scaling",
         block_strings,
-        unset=_network,
+        unset=OF_NETWORK,
         reads=block_string.parse_all,
         writes=block_string.format_all,
     ),
-    Flag("stem_filters", "overrides", "of the first convolution", filters, unset=_network),
-    Flag("head_filters", "overrides", "of the last convolution", filters, unset=_network),
+    Flag("stem_filters", "overrides", "of the first convolution", filters, unset=OF_NETWORK),
+    Flag("head_filters", "overrides", "of the last convolution", filters, unset=OF_NETWORK),
     Flag(
         "batch_norm_momentum",
         "overrides",
         "weight of the old value in the moving statistics",
         fraction,
-        unset=_network,
+        unset=OF_NETWORK,
     ),
-    Flag("batch_norm_epsilon", "overrides", "added to the variance", positive, unset=_network),
+    Flag("batch_norm_epsilon", "overrides", "added to the variance", positive, unset=OF_NETWORK),
 )
 
 WEIGHTS = (

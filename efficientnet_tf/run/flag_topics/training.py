@@ -13,10 +13,7 @@ from efficientnet_tf.run.flag_checks import (
     range_steps,
     rate,
 )
-from efficientnet_tf.run.flag_row import Flag, everyday
-
-# What holds while a flag is absent.
-_data = "the data's own"
+from efficientnet_tf.run.flag_row import OF_DATA, Flag, everyday
 
 TRAINING = (
     everyday(
@@ -163,7 +160,7 @@ EVALUATION = (
     everyday(
         "eval_batch_size", "data", "evaluation examples per step over all replicas", batch_size
     ),
-    Flag("num_eval_images", "data", "images to evaluate", count, unset=_data),
+    Flag("num_eval_images", "data", "images to evaluate", count, unset=OF_DATA),
     Flag(
         "holdout_shards",
         "data",

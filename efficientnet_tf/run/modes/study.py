@@ -67,7 +67,7 @@ def _latency(config: RunConfig, folder: StudyFolder) -> None:
     networks = [resolve(config)[0]] if is_one else list(VARIANTS.values())
     rows = folder.table("latency", latency.Measurement)
     rows = [row for row in rows if not row.failure]  # those are tried again
-    known = {(row.model, row.input_size, row.parameters, row.multiply_adds) for row in rows}
+    known = {row.key for row in rows}
     to_do = [network for network in networks if latency.key(network) not in known]
     done = len(networks) - len(to_do)
     progress = Progress("latency", len(networks), "network", done, images_per_unit=None)
