@@ -34,7 +34,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         folded = keras.models.clone_model(model, clone_function=_copy, recursive=True)
     except ValueError as error:
         raise UserError(f"the batch norm of {model.name} cannot be folded: {error}") from None
-    _transfer(model, folded)
+    transfer_folded(model, folded)
     return folded
 
 
@@ -47,10 +47,15 @@ def _copy(layer: Any) -> Any:
     return type(layer).from_config(config)
 
 
-def _transfer(source: Any, target: Any) -> None:
-    """Gives a copy the weights of its original, to its convolutions the folded ones."""
+def transfer_folded(source: Any, target: Any) -> None:
+    """Gives a copy by `fold_batch_norm` the weights that its original has now.
+
+    Args:
+      source: the model, or a layer of it.
+      target: its copy.
+    """
     if isinstance(source, BlockWithExpansion):
-        return _transfer(source.block, target.block)
+        return transfer_folded(source.block, target.block)
     if not isinstance(source, (keras.Model, Block, ConvBatchNorm)):
         return target.set_weights(source.get_weights())
     folded = []
@@ -62,7 +67,7 @@ def _transfer(source: Any, target: Any) -> None:
     inner = (x._flatten_layers(include_self=False, recursive=False) for x in (source, target))
     for layer, copy in zip(*inner, strict=True):
         if layer.name not in folded:
-            _transfer(layer, copy)
+            transfer_folded(layer, copy)
 
 
 def _folded(conv: Any, norm: Any) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 from helpers.families import FAMILIES, IMAGES, small
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.nn.folding import fold_batch_norm
+from efficientnet_tf.nn.folding import fold_batch_norm, transfer_folded
 from efficientnet_tf.nn.freezing import freeze_batch_norm
 from efficientnet_tf.nn.network import feature_extractor
 
@@ -50,6 +50,15 @@ def test_every_family(name, padding, tmp_path):
     np.testing.assert_array_equal(
         keras.models.load_model(tmp_path / "folded.keras")(IMAGES), folded(IMAGES)
     )
+
+
+def test_a_copy_follows_when_it_is_told_of_other_weights():
+    model = with_statistics()
+    folded = fold_batch_norm(model)
+    for variable in model.weights:
+        variable.assign(variable * 1.25)
+    transfer_folded(model, folded)
+    assert_equal_outputs(model, folded)
 
 
 def test_the_model_stays_as_it_is():
