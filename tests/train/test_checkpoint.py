@@ -171,19 +171,21 @@ def test_what_fails_in_the_background_is_told_at_the_next_save(tmp_path, monkeyp
 def test_one_write_at_a_time_and_the_copy_is_of_its_moment(tmp_path):
     variable, seen = tf.Variable(1.0), []
     copy = BackgroundCopy({"part": {"name": variable}})
-    go_on, writing = threading.Event(), []
+    first, second, writing = threading.Event(), threading.Event(), []
+    gates = iter((first, second))
 
     def write():
         writing.append(1)
-        go_on.wait(10)
+        next(gates).wait(100)
         seen.append(float(next(iter(copy._copy["part"].values()))))
         writing.pop()
 
     copy.run(write)
     variable.assign(2.0)
-    threading.Timer(0.2, go_on.set).start()
+    threading.Timer(0.2, first.set).start()
     copy.run(write)  # waits for the first
     assert seen == [1.0]
+    second.set()
     copy.wait()
     assert seen == [1.0, 2.0] and not writing
 
