@@ -16,24 +16,20 @@ import argparse
 import dataclasses
 import importlib.util
 import json
-import os
 import statistics
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from subprocess import PIPE
+
+from workers import Worker, serve
 
 # A step, or a prediction, that is done when the function returns or `finish` does.
 Work = tuple[Callable[[], object], Callable[[], object]]
 KINDS = ("inference", "train")
 _SMALL_SIZE, _SMALL_BATCH = 64, 4
-_MARK = "benchmark:"  # before what a worker says
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def main() -> None:
     options = parsed()
     if options.worker:
         work = CANDIDATES[options.candidates[0]].work
-        return serve(*work(Task(**json.loads(options.worker)), options.kind), options.seconds)
+        return serve(*work(Task(**json.loads(options.worker)), options.kind))
     print(table(read(options.results) if options.table else rates(options)))
 
 
@@ -105,14 +101,14 @@ def rates(options: argparse.Namespace) -> dict[tuple[str, str, str], list[float]
             task = dataclasses.replace(task, size=_SMALL_SIZE, batch=_SMALL_BATCH)
         with ExitStack() as stack:
             workers = {
-                (kind, name): stack.enter_context(Worker(name, task, kind, options.seconds))
+                (kind, name): stack.enter_context(start(name, task, kind))
                 for kind in options.kinds
                 for name in candidates
             }
             for worker in workers.values():  # they compile side by side
-                worker.answer()
+                worker.wait_until_ready()
             for kind, name in sorted(workers) * options.rounds:
-                rate = workers[kind, name].turn() * task.batch
+                rate = task.batch / workers[kind, name].turn(options.seconds).wall
                 found.setdefault((network, kind, name), []).append(rate)
                 line = {**vars(task), "kind": kind, "candidate": name, "images_per_s": rate}
                 print(json.dumps(line | {"gpu": gpu}), flush=True)
@@ -120,6 +116,12 @@ def rates(options: argparse.Namespace) -> dict[tuple[str, str, str], list[float]
                     with options.results.open("a") as file:
                         file.write(json.dumps(line | {"gpu": gpu}) + "\n")
     return found
+
+
+def start(name: str, task: Task, kind: str) -> Worker:
+    arguments = [f"--worker={json.dumps(vars(task))}", f"--kind={kind}", "--candidates", name]
+    title = f"{name}: {kind} of {task.network}"
+    return Worker(title, arguments, CANDIDATES[name].environment)
 
 
 def has_gpu() -> str:
@@ -130,58 +132,6 @@ def has_gpu() -> str:
         return result.stdout.splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError):
         return ""
-
-
-class Worker:
-    """A process of one candidate: it compiles, and then measures whenever it is asked to."""
-
-    def __init__(self, name: str, task: Task, kind: str, seconds: float):
-        self._title = f"{name}: {kind} of {task.network}"
-        command = [sys.executable, __file__, f"--worker={json.dumps(vars(task))}"]
-        command += [f"--kind={kind}", "--candidates", name, f"--seconds={seconds}"]
-        environment = {**os.environ, **CANDIDATES[name].environment, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, it lives as long as this
-        self._process = subprocess.Popen(
-            command, stdin=PIPE, stdout=PIPE, stderr=self._errors, text=True, env=environment
-        )
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._errors.close()
-
-    def turn(self) -> float:
-        """Steps a second."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return float(self.answer())
-
-    def answer(self) -> str:
-        """The next line that the process prints of its own, not its libraries."""
-        for line in self._process.stdout:
-            if line.startswith(_MARK):
-                return line.removeprefix(_MARK)
-        self._errors.seek(0)
-        sys.exit(f"{self._title} failed:\n{self._errors.read()[-2000:]}")
-
-
-def serve(step: Callable, finish: Callable, seconds: float) -> None:
-    """A worker's side: steps that compile, then a measurement for every line that comes."""
-    for _ in range(3):
-        step()
-    finish()
-    print(_MARK, flush=True)
-    for _ in sys.stdin:
-        steps, started = 0, time.perf_counter()
-        while time.perf_counter() - started < seconds:
-            for _ in range(10):
-                step()
-            finish()
-            steps += 10
-        print(_MARK, steps / (time.perf_counter() - started), flush=True)
 
 
 def table(found: dict[tuple[str, str, str], list[float]]) -> str:

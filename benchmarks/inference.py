@@ -1,126 +1,134 @@
 """Images per second of a trained network, in the ways there are to run it, beside peers.
 
-    python benchmarks/inference.py [--model efficientnet-b0] [--batches 1 32] [--rounds 9]
+    pip install torch timm keras-hub openvino 'efficientnet-tf[export]'    # the peers, as you like
+    python benchmarks/inference.py [--models efficientnet-b0] [--batches 1 32] [--rounds 7]
 
-All candidates run in one process, in turns, on the same random images. Batch norm gets random
-statistics: those of a fresh network are zeros and ones, which a graph optimizer drops. Peers that
-are not installed are left out: ONNX Runtime and OpenVINO run what Keras exports of the same folded
-network.
+Every candidate gets the same random images from NumPy, in float32, and gives logits to NumPy. Those
+that are not installed are left out. LiteRT, ONNX Runtime and OpenVINO run what `en.export` writes.
 """
 
-import argparse
-import importlib.util
-import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from contest import Candidate, Task, hold
+from networks import (
+    KERAS_APPLICATIONS,
+    KERAS_HUB,
+    of_keras_applications,
+    of_keras_hub,
+    of_timm,
+    ours,
+    with_statistics,
+)
 
-import keras
-import numpy as np
-import tensorflow as tf
-from turns import append_results, table, take_turns
-
-import efficientnet_tf as en
-
-# Networks of keras.applications by our names.
-KERAS = {
-    **{f"efficientnet-b{i}": f"EfficientNetB{i}" for i in range(8)},
-    **{f"efficientnetv2-b{i}": f"EfficientNetV2B{i}" for i in range(4)},
-    **{f"efficientnetv2-{size}": f"EfficientNetV2{size.upper()}" for size in "sml"},
-}
-
-
-def main() -> None:
-    options = parsed()
-    size = options.size or en.input_size(options.model)
-    runs = candidates(options.model, size)
-    for batch in options.batches:
-        images = np.random.default_rng(0).uniform(0, 255, (batch, size, size, 3)).astype("float32")
-        calls = {name: bound(run, images) for name, run in runs.items()}
-        turns = take_turns(calls, options.rounds, options.seconds)
-        print(f"\n{options.model}, {size} pixels, batches of {batch}\n\n{table(turns, batch)}")
-        append_results(options.results, turns, model=options.model, size=size, batch=batch)
+from efficientnet_tf.exports.formats import FORMATS, Format
+from efficientnet_tf.exports.measurement import threads
+from efficientnet_tf.exports.runtimes import RUNTIMES
 
 
-def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="efficientnet-b0")
-    parser.add_argument("--size", type=int, help="of the images; the network's own by default")
-    parser.add_argument("--batches", type=int, nargs="*", default=[1, 32])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
-    parser.add_argument("--results", type=Path, help="gets a line of JSON for each candidate")
-    return parser.parse_args()
+def compiled(build: Callable) -> Callable[[Task], Callable]:
+    """`model(x, training=False)` in a `tf.function`."""
+
+    def work(task):
+        import tensorflow as tf
+
+        model = with_statistics(build(task.model, task.size))
+        run = tf.function(lambda x: model(x, training=False), autograph=False)
+        batch = task.images()
+        return lambda: run(batch).numpy()
+
+    return work
 
 
-def bound(run: Callable, images: np.ndarray) -> Callable[[], object]:
-    return lambda: run(images)
+def predicting(build: Callable) -> Callable[[Task], Callable]:
+    """Keras' `predict`."""
+
+    def work(task):
+        model, batch = with_statistics(build(task.model, task.size)), task.images()
+        return lambda: model.predict(batch, batch_size=task.batch, verbose=0)
+
+    return work
 
 
-def candidates(name: str, size: int) -> dict[str, Callable]:
-    """What runs the network on an array of images; keras.applications first, if it has it."""
-    found = {}
-    if peer := KERAS.get(name):
-        build = getattr(keras.applications, peer)
-        model = with_statistics(build(weights=None, input_shape=(size, size, 3)))
-        found["keras.applications, tf.function"] = compiled(model)
-        found["keras.applications, predict"] = predicting(model)
-    ours = with_statistics(en.build_model(name, input_shape=(size, size, 3)))
-    found["ours, tf.function"] = compiled(ours)
-    found["ours, predict"] = predicting(ours)
-    folded = en.fold_batch_norm(ours)
-    found["ours, folded, predict"] = predicting(folded)
-    found["ours, inference_function"] = en.inference_function(ours)
-    for label, (module, export) in EXPORTS.items():
-        if importlib.util.find_spec(module):
-            found[label] = export(folded)
-    return found
+def frozen(task: Task) -> Callable:
+    import efficientnet_tf as en
+
+    run = en.inference_function(with_statistics(ours(task.model, task.size)))
+    batch = task.images()
+    return lambda: run(batch).numpy()
 
 
-def with_statistics(model: keras.Model) -> keras.Model:
-    draw = np.random.default_rng(1)
-    for variable in model.weights:
-        role = variable.path.rpartition("/")[2]
-        if role in ("gamma", "moving_variance"):
-            variable.assign(draw.uniform(0.5, 1.5, variable.shape))
-        elif role in ("beta", "moving_mean"):
-            variable.assign(draw.normal(0, 0.1, variable.shape))
-    return model
+def folded(name: str, size: int):
+    import efficientnet_tf as en
+
+    return en.fold_batch_norm(with_statistics(ours(name, size)))
 
 
-def compiled(model: keras.Model) -> Callable:
-    return tf.function(lambda images: model(images, training=False), autograph=False)
+def exported(format: str) -> Callable[[Task], Callable]:
+    """What `en.export` writes, in its runtime, with as many threads as there are cores.
+
+    Another process writes it, so that the memory is that of the runtime.
+    """
+
+    def work(task):
+        row = FORMATS[format]
+        with tempfile.TemporaryDirectory() as folder:
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                pool.submit(write, row, task, folder).result()
+            run = RUNTIMES[row.runtime](f"{folder}/{row.file}", threads())
+        batch = task.images()
+        return lambda: run(batch)
+
+    return work
 
 
-def predicting(model: keras.Model) -> Callable:
-    return lambda images: model.predict(images, batch_size=len(images), verbose=0)
+def write(row: Format, task: Task, folder: str) -> None:
+    from efficientnet_tf.exports.network import exported_network
+    from efficientnet_tf.exports.writers import Writers
+
+    model = with_statistics(ours(task.model, task.size))
+    Writers(exported_network(model), Path(folder), folder, None).write(row)
 
 
-def in_onnx_runtime(model: keras.Model) -> Callable:
-    import onnxruntime
+def in_torch(is_compiled: bool) -> Callable[[Task], Callable]:
+    def work(task):
+        import torch
 
-    with tempfile.TemporaryDirectory() as folder:
-        model.export(f"{folder}/model.onnx", format="onnx", verbose=False)
-        session = onnxruntime.InferenceSession(f"{folder}/model.onnx")
-    name = session.get_inputs()[0].name
-    return lambda images: session.run(None, {name: images})
+        model = of_timm(task.model, training=False)
+        if is_compiled:
+            model = torch.compile(model)
+        batch = torch.from_numpy(task.images()).permute(0, 3, 1, 2)  # channels last
+
+        def call():
+            with torch.inference_mode():
+                return model(batch).numpy()
+
+        return call
+
+    return work
 
 
-def in_openvino(model: keras.Model) -> Callable:
-    import openvino
-
-    with tempfile.TemporaryDirectory() as folder:
-        model.export(f"{folder}/model.xml", format="openvino", verbose=False)
-        network = openvino.compile_model(f"{folder}/model.xml", "CPU")
-    return lambda images: network(images)[0]
-
-
-EXPORTS = {
-    "folded, ONNX Runtime": ("onnxruntime", in_onnx_runtime),
-    "folded, OpenVINO": ("openvino", in_openvino),
+CANDIDATES = {
+    "keras.applications, tf.function": Candidate(
+        compiled(of_keras_applications), models=KERAS_APPLICATIONS
+    ),
+    "keras.applications, predict": Candidate(
+        predicting(of_keras_applications), models=KERAS_APPLICATIONS
+    ),
+    "KerasHub, tf.function": Candidate(compiled(of_keras_hub), ("keras_hub",), KERAS_HUB),
+    "timm": Candidate(in_torch(False), ("timm", "torch")),
+    "timm, torch.compile": Candidate(in_torch(True), ("timm", "torch")),
+    "efficientnet_tf, tf.function": Candidate(compiled(ours)),
+    "efficientnet_tf, predict": Candidate(predicting(ours)),
+    "efficientnet_tf, folded, predict": Candidate(predicting(folded)),
+    "efficientnet_tf, inference_function": Candidate(frozen),
+    "efficientnet_tf, LiteRT": Candidate(exported("litert"), ("ai_edge_litert",)),
+    "efficientnet_tf, ONNX Runtime": Candidate(exported("onnx"), ("onnxruntime", "tf2onnx")),
+    "efficientnet_tf, OpenVINO": Candidate(exported("openvino"), ("openvino",)),
 }
 
 if __name__ == "__main__":
-    main()
+    hold("inference", CANDIDATES, batches=[1, 32], seconds=1.0)

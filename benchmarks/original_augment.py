@@ -1,6 +1,6 @@
 """The original EfficientNet's AutoAugment and RandAugment, as their algorithm stood.
 
-Written anew from its description, in TensorFlow 2 terms, as the yardstick of `input_pipeline.py`:
+Written anew from its description, in TensorFlow 2 terms, as the yardstick of `pipeline.py`:
 every sub-policy is a conditional of its own in a chain of 25 (RandAugment: 16 per layer), every
 operation works on whole tensors one kernel at a time, affine operations carry a fourth channel to
 find out which pixels came from outside.

@@ -1,65 +1,78 @@
-"""Images per second of the whole training step, beside keras.applications' network.
+"""Images per second of the whole training step, beside the peers' networks.
 
-    python benchmarks/train.py [--model efficientnet-b0] [--size 224] [--batch 32] [--rounds 7]
+    pip install torch timm keras-hub    # the peers, as you like
+    python benchmarks/train.py [--models efficientnet-b0] [--batches 32] [--rounds 7]
 
-Both networks get this package's own step: forward and backward pass, RMSProp, weight decay, dropout
-and stochastic depth, and the average of all weights. They take turns in one process, on random
-images that are in memory.
+Keras networks get this package's own step: forward and backward pass, RMSProp, weight decay,
+dropout and stochastic depth, and the average of all weights; timm's get the same by timm and
+PyTorch. The same random images in memory for all, in float32.
 """
 
-import argparse
-import os
-from pathlib import Path
+from collections.abc import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
-import tensorflow as tf
-from inference import KERAS
-from recipe_step import recipe_step
-from turns import append_results, table, take_turns
-
-import efficientnet_tf as en
-from efficientnet_tf.config import TrainConfig
+from contest import Candidate, Task, hold
+from networks import (
+    KERAS_APPLICATIONS,
+    KERAS_HUB,
+    of_keras_applications,
+    of_keras_hub,
+    of_timm,
+    ours,
+)
 
 
-def main() -> None:
-    options = parsed()
-    size = options.size or en.input_size(options.model)
-    shape = (size, size, 3)
-    models = {"ours": en.build_model(options.model, input_shape=shape, classifier_activation=None)}
-    if peer := KERAS.get(options.model):
-        build = getattr(keras.applications, peer)
-        peer = build(weights=None, input_shape=shape, classifier_activation=None)
-        models = {"keras.applications": peer, **models}
-    batch = {
-        "image": tf.random.uniform([options.batch, *shape], maxval=255.0),
-        "label": tf.one_hot(tf.range(options.batch), models["ours"].output_shape[-1]),
-    }
-    calls = {name: compiled(model, batch) for name, model in models.items()}
-    turns = take_turns(calls, options.rounds, options.seconds)
-    print(f"\n{options.model}, {size} pixels, batches of {options.batch}\n")
-    print(table(turns, options.batch))
-    append_results(options.results, turns, model=options.model, size=size, batch=options.batch)
+def in_tensorflow(build: Callable) -> Callable[[Task], Callable]:
+    def work(task):
+        import tensorflow as tf
+        from recipe_step import recipe_step
+
+        from efficientnet_tf.config import TrainConfig
+
+        model = build(task.model, task.size)
+        step = recipe_step(model, task.batch, TrainConfig(), compiled_swish=True)
+        labels = tf.one_hot(tf.range(task.batch), model.output_shape[-1])
+        batch = {"image": tf.constant(task.images()), "label": labels}
+        function = tf.function(lambda: step(batch), autograph=False)
+        return lambda: [value.numpy() for value in tf.nest.flatten(function())]
+
+    return work
 
 
-def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="efficientnet-b0")
-    parser.add_argument("--size", type=int, help="of the images; the network's own by default")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of a turn")
-    parser.add_argument("--results", type=Path, help="gets a line of JSON for each candidate")
-    return parser.parse_args()
+def in_torch(is_compiled: bool) -> Callable[[Task], Callable]:
+    def work(task):
+        import torch
+        from timm.optim import create_optimizer_v2
+        from timm.utils import ModelEmaV3
+
+        model = of_timm(task.model, training=True)
+        average = ModelEmaV3(model, decay=0.9999, foreach=True)
+        optimizer = create_optimizer_v2(model, "rmsproptf", lr=1e-3, weight_decay=1e-5)
+        run = torch.compile(model) if is_compiled else model
+        batch = torch.from_numpy(task.images()).permute(0, 3, 1, 2)  # channels last
+        labels, loss = torch.arange(task.batch), torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+
+        def step():
+            value = loss(run(batch), labels)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            average.update(model)
+            return value.item()
+
+        return step
+
+    return work
 
 
-def compiled(model: keras.Model, batch: dict[str, tf.Tensor]):
-    """The step as a function of its own; what it returns is on the host."""
-    step = recipe_step(model, len(batch["label"]), TrainConfig(), compiled_swish=True)
-    function = tf.function(lambda: step(batch), autograph=False)
-    return lambda: [value.numpy() for value in tf.nest.flatten(function())]
-
+CANDIDATES = {
+    "keras.applications": Candidate(
+        in_tensorflow(of_keras_applications), models=KERAS_APPLICATIONS
+    ),
+    "KerasHub": Candidate(in_tensorflow(of_keras_hub), ("keras_hub",), KERAS_HUB),
+    "timm": Candidate(in_torch(False), ("timm", "torch")),
+    "timm, torch.compile": Candidate(in_torch(True), ("timm", "torch")),
+    "efficientnet_tf": Candidate(in_tensorflow(ours)),
+}
 
 if __name__ == "__main__":
-    main()
+    hold("training", CANDIDATES, batches=[32], seconds=3.0)

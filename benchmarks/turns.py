@@ -1,72 +1,78 @@
-"""Candidates in turns, round after round, so that other load on the machine hits all alike."""
+"""What candidates measure in turns, as a table and as lines of JSON."""
 
 import json
 import statistics
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Turn:
-    """Seconds for each call, on the clock and of all threads of the process."""
-
-    wall: float
-    processor: float
+from workers import Turn, Worker
 
 
 def take_turns(
-    candidates: Mapping[str, Callable[[], object]], rounds: int, seconds: float
+    workers: Mapping[str, Callable[[], Worker]], rounds: int, seconds: float
 ) -> dict[str, list[Turn]]:
-    """Measures every candidate once a round, for so many seconds; the first calls compile."""
-    for call in candidates.values():
-        call()
-        call()
-    turns: dict[str, list[Turn]] = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, call in candidates.items():
-            turns[name].append(_turn(call, seconds))
+    """Measures every candidate once a round, for so many seconds.
+
+    They get ready one after the other, so that they do not run out of memory together.
+    """
+    with ExitStack() as stack:
+        ready = {}
+        for name, start in workers.items():
+            ready[name] = stack.enter_context(start())
+            ready[name].wait_until_ready()
+        turns: dict[str, list[Turn]] = {name: [] for name in ready}
+        for _ in range(rounds):
+            for name, worker in ready.items():
+                turns[name].append(worker.turn(seconds))
     return turns
 
 
-def _turn(call: Callable[[], object], seconds: float) -> Turn:
-    count, processor, began = 0, time.process_time(), time.perf_counter()
-    while (wall := time.perf_counter() - began) < seconds or not count:
-        call()
-        count += 1
-    return Turn(wall / count, (time.process_time() - processor) / count)
-
-
 def table(turns: Mapping[str, list[Turn]], images: int) -> str:
-    """Images a second and processor time, and how much faster than the first candidate.
+    """Images a second, processor time, memory, and how much faster than the first candidate.
 
     The ratios are medians over the rounds, with the lowest and the highest.
     """
     base = next(iter(turns.values()))
     lines = [
-        "| | images/s | ms a call | faster than the first | by processor time |",
-        "|---|---:|---:|---:|---:|",
+        "| | images/s | to the first | by processor time | processor ms/image | peak memory |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for name, own in turns.items():
         wall = statistics.median(turn.wall for turn in own)
-        ratios = [a.wall / b.wall for a, b in zip(base, own, strict=True)]
-        processor = [a.processor / b.processor for a, b in zip(base, own, strict=True)]
+        cost = statistics.median(turn.processor for turn in own)
         lines.append(
-            f"| {name} | {images / wall:,.1f} | {1000 * wall:.1f} | {_spread(ratios)} | "
-            f"{_spread(processor)} |"
+            f"| {name} | {images / wall:,.1f} | {_spread(base, own, 'wall')} | "
+            f"{_spread(base, own, 'processor')} | {1000 * cost / images:,.1f} | "
+            f"{own[-1].memory / 2**20:,.0f} MiB |"
         )
     return "\n".join(lines)
 
 
-def _spread(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+def ratios(base: list[Turn], own: list[Turn], measure: str = "wall") -> list[float]:
+    """How many times as fast as the base, round by round."""
+    pairs = zip(base, own, strict=True)
+    return [getattr(a, measure) / getattr(b, measure) for a, b in pairs]
+
+
+def _spread(base: list[Turn], own: list[Turn], measure: str) -> str:
+    numbers = ratios(base, own, measure)
+    return f"{statistics.median(numbers):.2f} ({min(numbers):.2f}-{max(numbers):.2f})"
 
 
 def append_results(path: Path | None, turns: Mapping[str, list[Turn]], **task: object) -> None:
     """Adds a line of JSON for each candidate."""
     for name, own in turns.items() if path else ():
-        line = {**task, "candidate": name, "wall": [round(turn.wall, 6) for turn in own]}
-        line["processor"] = [round(turn.processor, 6) for turn in own]
+        line = {**task, "candidate": name, "turns": [vars(turn) for turn in own]}
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def read_results(path: Path) -> dict[tuple, dict[str, list[Turn]]]:
+    """Candidates' turns by (kind, model, size, batch), of a file that was appended to."""
+    found: dict[tuple, dict[str, list[Turn]]] = {}
+    for line in map(json.loads, path.read_text().splitlines()):
+        key = tuple(line[field] for field in ("kind", "model", "size", "batch"))
+        own = found.setdefault(key, {}).setdefault(line["candidate"], [])
+        own += [Turn(**turn) for turn in line["turns"]]
+    return found

@@ -178,8 +178,8 @@ def test_a_family_that_a_format_has_no_operators_for(target):
 def test_layers_are_kept_by_the_patterns_of_their_names(toy, target):
     options = {"pictures": IMAGES, "min_agreement": 0.0}
     report = en.export(
-        toy, target, ["litert_mixed"], float_layers=["blocks_4"], int16_layers=["stem"], **options
+        toy, target, ["litert_mixed"], float_layers=["blocks_1"], int16_layers=["stem"], **options
     )
     (mixed,) = report.formats
-    assert mixed.operators and mixed.operators["DEQUANTIZE"] >= 2  # before blocks_4, at the end
-    assert mixed.operators["QUANTIZE"] >= 3  # at the beginning, from int16 to int8, after blocks_4
+    assert mixed.operators and mixed.operators["DEQUANTIZE"] >= 2  # before blocks_1, at the end
+    assert mixed.operators["QUANTIZE"] >= 3  # at the beginning, from int16 to int8, after blocks_1

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from efficientnet_tf import data
+from efficientnet_tf.arch import block_string
 from efficientnet_tf.arch.variants import VARIANTS, model_config
 from efficientnet_tf.config import DataConfig, OptimizerConfig, RunConfig, TrainConfig
 from efficientnet_tf.nn.network import build_network
@@ -26,9 +27,12 @@ DATA = DataConfig(
     min_crop_area=0.6,
     horizontal_flip=False,
 )
-# A run of the command line that takes seconds: B0 at a quarter of the width, one block a stage.
+TINY_BLOCKS = "r1_k3_s11_e1_i32_o16_se0.25 r1_k3_s22_e6_i16_o24_se0.25 r1_k5_s22_e6_i24_o40_se0.25"
+# What makes B0 the network of `command.TINY` and `TINY_RUN`.
+TINY_OVERRIDES = {"width_coefficient": 0.25, "blocks": block_string.parse_all(TINY_BLOCKS)}
+# A run of the command line that takes seconds.
 TINY_RUN = RunConfig(
-    overrides={"width_coefficient": 0.25, "depth_coefficient": 0.1},
+    overrides=TINY_OVERRIDES,
     data=DataConfig(
         dataset="digits",
         image_size=32,
@@ -54,8 +58,8 @@ def tiny_run(folder, train_steps: int, **changes: object) -> RunConfig:
 
 
 def toy_config(**overrides):
-    """B0's first three stages at a quarter of the width: five blocks, two with shortcuts."""
-    blocks = VARIANTS["efficientnet-b0"].blocks[:3]
+    """B0's first two stages at a quarter of the width: three blocks, two with shortcuts."""
+    blocks = VARIANTS["efficientnet-b0"].blocks[:2]
     return model_config(
         "efficientnet-b0",
         **{"blocks": blocks, "width_coefficient": 0.25, "num_classes": 10, **overrides},

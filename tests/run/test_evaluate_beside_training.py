@@ -8,6 +8,7 @@ import time
 
 import pytest
 from helpers.command import TINY, call, two_processes
+from helpers.toy import TINY_OVERRIDES
 
 from efficientnet_tf.config import DistributionConfig, UserError
 from efficientnet_tf.run import polling
@@ -246,9 +247,8 @@ def test_what_is_found_needs_the_files_no_more(run):
     from efficientnet_tf.build import build_model
 
     model = build_model(
-        "efficientnet-b0", num_classes=10, width_coefficient=0.25, depth_coefficient=0.1,
-        input_shape=(32, 32, 3), weights=None,
-    )  # fmt: skip
+        "efficientnet-b0", num_classes=10, input_shape=(32, 32, 3), weights=None, **TINY_OVERRIDES
+    )
     assert len(weights.read(model)) >= len(model.weights) - 3  # the normalisation has constants
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.command import TINY, call
+from helpers.toy import TINY_OVERRIDES
 from PIL import Image
 
 from efficientnet_tf import data
@@ -63,9 +64,7 @@ def test_predict_is_the_network_on_each_picture(run, pictures, tmp_path):
     )
     assert results[files[3]]["error"].endswith("missing.png: no such file")
 
-    config = model_config(
-        "efficientnet-b0", width_coefficient=0.25, depth_coefficient=0.1, num_classes=10
-    )
+    config = model_config("efficientnet-b0", num_classes=10, **TINY_OVERRIDES)
     model = build_network(config, input_shape=(32, 32, 3))
     load_weights(model, str(run))
     for file in (files[0], files[2], files[4]):

@@ -33,14 +33,14 @@ def scaled_step(strategy):
         return dataclasses.replace(step, loss_scale=LossScale(step.optimizer))
 
 
-def run(strategy, step, images=IMAGES):
-    """The measures of a step."""
+def runner(strategy, step):
+    """A function that takes a step and returns its measures."""
     share = BATCH // strategy.num_replicas_in_sync
 
     def batch(context):
         first = context.replica_id_in_sync_group * share
         part = slice(first, first + share)
-        return {"image": tf.constant(images[part]), "label": tf.constant(LABELS[part])}
+        return {"image": tf.constant(IMAGES[part]), "label": tf.constant(LABELS[part])}
 
     parts = strategy.experimental_distribute_values_from_function(batch)
 
@@ -48,7 +48,7 @@ def run(strategy, step, images=IMAGES):
     def once():
         return strategy.reduce("SUM", strategy.run(step, args=(parts,)), axis=None)
 
-    return dict(zip(MEASURES, once().numpy(), strict=True))
+    return lambda: dict(zip(MEASURES, once().numpy(), strict=True))
 
 
 def weights(step):
@@ -56,9 +56,9 @@ def weights(step):
 
 
 def test_losses_and_gradients_are_those_of_float32(float16):
-    half = run(one_device(), scaled_step(one_device()))
+    half = runner(one_device(), scaled_step(one_device()))()
     keras.config.set_dtype_policy("float32")
-    whole = run(one_device(), toy_step(one_device(), **NO_DROPOUT))
+    whole = runner(one_device(), toy_step(one_device(), **NO_DROPOUT))()
     assert half["loss"] == pytest.approx(whole["loss"], rel=1e-2)
     assert half["gradient_norm"] == pytest.approx(whole["gradient_norm"], rel=5e-2)
 
@@ -67,17 +67,18 @@ def test_losses_and_gradients_are_those_of_float32(float16):
 def test_a_step_that_overflows_changes_no_weight_and_halves_the_scale(float16, strategy):
     strategy = strategy()
     step = scaled_step(strategy)
-    run(strategy, step)
+    run = runner(strategy, step)
+    run()
     before, scale = weights(step), float(step.loss_scale.value)
     step.loss_scale._scale.assign(2.0**40)
-    measures = run(strategy, step)
+    measures = run()
     assert measures["gradient_norm"] == 0.0 and np.isfinite(measures["loss"])
     for one, other in zip(before, weights(step), strict=True):
         np.testing.assert_array_equal(one, other)
     assert scale == 2.0**15 and float(step.loss_scale.value) == 2.0**39
     assert step.optimizer.iterations.numpy() == 2  # the data go on
     step.loss_scale._scale.assign(scale)
-    run(strategy, step)
+    run()
     assert any((one != other).any() for one, other in zip(before, weights(step), strict=True))
 
 

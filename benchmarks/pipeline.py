@@ -1,6 +1,6 @@
 """Images per second of the input pipeline and its parts, against its peers, in one run.
 
-    python benchmarks/input_pipeline.py [--data_dir=<TFRecords>] [--rounds=9]
+    python benchmarks/pipeline.py [--data_dir=<TFRecords>] [--rounds=9]
 
 Candidates take turns of a second, round after round, on the same images and cores. The table shows
 the median rate, the median over the rounds of its ratio to the original's algorithm, and the
@@ -10,6 +10,7 @@ PIL with timm's policies.
 """
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
@@ -224,6 +225,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one candidate's turn")
     parser.add_argument("--parts", default="abcd", help="letters of the parts to run")
+    parser.add_argument("--results", type=Path, help="gets a line of JSON for each candidate")
     arguments = parser.parse_args()
     for part, competitors in candidates(photographs(arguments.data_dir)).items():
         if part[1] not in arguments.parts:
@@ -236,6 +238,10 @@ def main() -> None:
                 settle()
                 turns[name].append(turn(arguments.seconds))
         report(part, turns)
+        for name, own in turns.items() if arguments.results else ():
+            line = {"part": part, "candidate": name, "images_wall_processor": own}
+            with arguments.results.open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":
