@@ -105,6 +105,7 @@ class ModelConfig:
       padding: `same` in TensorFlow's sense, or `symmetric` for weights trained with PyTorch.
       mean_rgb, stddev_rgb: input normalisation, on the scale 0..255.
       resize_method: `bicubic` or `bilinear`, in TF1's legacy sense.
+      quantize_aware: compute as an int8 network does, with batch norm folded into convolutions.
     """
 
     name: str
@@ -130,6 +131,7 @@ class ModelConfig:
     mean_rgb: tuple[float, float, float] = (0.485 * 255, 0.456 * 255, 0.406 * 255)
     stddev_rgb: tuple[float, float, float] = (0.229 * 255, 0.224 * 255, 0.225 * 255)
     resize_method: str = "bicubic"
+    quantize_aware: bool = False
 
     def replace(self, **changes: object) -> "ModelConfig":
         """A copy with some fields changed; an unknown field is a `UserError`."""

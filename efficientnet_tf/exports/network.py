@@ -12,6 +12,7 @@ from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.folding import fold_batch_norm
 from efficientnet_tf.nn.mbconv import Block
 from efficientnet_tf.nn.normalization import Normalization
+from efficientnet_tf.nn.quantization import has_ranges, is_quantized
 
 _NORMALISES = (Normalization, keras.layers.Normalization, keras.layers.Rescaling)
 
@@ -45,6 +46,11 @@ class ExportedNetwork:
         return any(isinstance(layer, kinds) for layer in self.model._flatten_layers())
 
     @property
+    def has_learned_ranges(self) -> bool:
+        """Whether it was trained for int8, by `quantize_aware`."""
+        return is_quantized(self.model)
+
+    @property
     def suggestion(self) -> str | None:
         """A network that loses less in whole numbers, None if this is one."""
         layers = self.original._flatten_layers()
@@ -65,6 +71,8 @@ def exported_network(
       UserError: a model of other inputs or outputs than those of a classifier of RGB images.
     """
     _check(model)
+    if not has_ranges(model):
+        raise UserError(f"{model.name} has not learned its ranges of int8 yet: train it first")
     classes = model.output_shape[-1]
     names = class_names(classes, label_names)
     if label_names and len(label_names) not in (classes, classes - 1):

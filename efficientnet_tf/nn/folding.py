@@ -1,5 +1,6 @@
 """Batch norm as a part of the convolution before it, for networks that are not trained any more."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 from efficientnet_tf.config import UserError
 from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.expansion import BlockWithExpansion
+from efficientnet_tf.nn.fake_quant import FakeQuant, QuantizedActivation, unranged
 from efficientnet_tf.nn.layers import BatchNormalization, ConvBatchNorm
 from efficientnet_tf.nn.mbconv import Block
 
@@ -28,27 +30,35 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     Raises:
       UserError: a subclassed model, or one without input shape.
     """
+    return folded_copy(model, folded_layer)
+
+
+def folded_copy(model: keras.Model, copy: Callable[[Any], Any]) -> keras.Model:
+    """`fold_batch_norm`, of layers that `copy` makes from the model's own."""
     if not model.built:
         raise UserError(f"{model.name} has no input shape yet; build it or call it first")
     try:
-        folded = keras.models.clone_model(model, clone_function=_copy, recursive=True)
+        folded = keras.models.clone_model(model, clone_function=copy, recursive=True)
     except ValueError as error:
         raise UserError(f"the batch norm of {model.name} cannot be folded: {error}") from None
     transfer_folded(model, folded)
     return folded
 
 
-def _copy(layer: Any) -> Any:
+def folded_layer(layer: Any) -> Any:
+    """A copy of a layer, without batch norm if it is this package's, with initial weights."""
     config = layer.get_config()
     if isinstance(layer, (Block, ConvBatchNorm)):
         config["batch_norm"] = None
     elif isinstance(layer, BlockWithExpansion):
-        return BlockWithExpansion(_copy(layer.block), name=layer.name)
+        return BlockWithExpansion(folded_layer(layer.block), name=layer.name)
     return type(layer).from_config(config)
 
 
 def transfer_folded(source: Any, target: Any) -> None:
-    """Gives a copy by `fold_batch_norm` the weights that its original has now.
+    """Gives a copy by `fold_batch_norm` or `folded_copy` the weights that its original has now.
+
+    Ranges of fake quantisation that one of them does not have are left out.
 
     Args:
       source: the model, or a layer of it.
@@ -57,15 +67,27 @@ def transfer_folded(source: Any, target: Any) -> None:
     if isinstance(source, BlockWithExpansion):
         return transfer_folded(source.block, target.block)
     if not isinstance(source, (keras.Model, Block, ConvBatchNorm)):
-        return target.set_weights(source.get_weights())
+        variables, copies = source.weights, target.weights
+        if len(variables) != len(copies):
+            variables, copies = unranged(source), unranged(target)
+        for variable, copy in zip(variables, copies, strict=True):
+            copy.assign(keras.ops.convert_to_numpy(variable))
+        return None
     folded = []
     if not isinstance(source, keras.Model):
         for (conv, norm), (copy, _) in zip(source.normalized(), target.normalized(), strict=True):
             if isinstance(norm, BatchNormalization):  # none that is folded already
                 copy.set_weights(_folded(conv, norm))
                 folded += [conv.name, norm.name]
-    inner = (x._flatten_layers(include_self=False, recursive=False) for x in (source, target))
-    for layer, copy in zip(*inner, strict=True):
+    layers, copies = (
+        list(x._flatten_layers(include_self=False, recursive=False)) for x in (source, target)
+    )
+    if len(layers) != len(copies):
+        layers, copies = (
+            [layer for layer in some if not isinstance(layer, (FakeQuant, QuantizedActivation))]
+            for some in (layers, copies)
+        )
+    for layer, copy in zip(layers, copies, strict=True):
         if layer.name not in folded:
             transfer_folded(layer, copy)
 

@@ -9,6 +9,13 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from efficientnet_tf.nn.fake_quant import (
+    QUANTIZED_CONVOLUTIONS,
+    QuantizedActivation,
+    build_ranges,
+    quantized_sigmoid,
+    range_layer,
+)
 from efficientnet_tf.nn.padding import CONVOLUTIONS
 from efficientnet_tf.nn.step_context import current_step, is_training
 
@@ -35,19 +42,29 @@ def dense_initializer() -> keras.initializers.Initializer:
 
 
 def conv2d(
-    filters: int, kernel_size: int, name: str, padding: str = "same", **kwargs: object
+    filters: int,
+    kernel_size: int,
+    name: str,
+    padding: str = "same",
+    quantized: bool = False,
+    **kwargs: object,
 ) -> keras.layers.Conv2D:
     """A convolution, without bias by default, initialised as the original does."""
-    convolution, _ = CONVOLUTIONS[padding]
+    convolution, _ = (QUANTIZED_CONVOLUTIONS if quantized else CONVOLUTIONS)[padding]
     kwargs = {**_LAYOUT, "use_bias": False, "kernel_initializer": conv_initializer(), **kwargs}
     return convolution(filters, kernel_size, name=name, **kwargs)
 
 
 def depthwise_conv2d(
-    kernel_size: int, strides: int, name: str, padding: str = "same", use_bias: bool = False
+    kernel_size: int,
+    strides: int,
+    name: str,
+    padding: str = "same",
+    use_bias: bool = False,
+    quantized: bool = False,
 ) -> keras.layers.DepthwiseConv2D:
     """A depthwise convolution, initialised as the original does."""
-    _, convolution = CONVOLUTIONS[padding]
+    _, convolution = (QUANTIZED_CONVOLUTIONS if quantized else CONVOLUTIONS)[padding]
     kwargs = {**_LAYOUT, "use_bias": use_bias, "depthwise_initializer": conv_initializer()}
     return convolution(kernel_size, strides, name=name, **kwargs)
 
@@ -99,6 +116,17 @@ def normalization(batch_norm: dict | None, name: str) -> keras.layers.Layer:
     if batch_norm is None:
         return keras.layers.Identity(name=name)
     return BatchNormalization(name=name, **batch_norm)
+
+
+def activation_layer(name: str, quantized: bool, site: str) -> Callable:
+    """An activation; in a network of fake quantisation a layer called after its `site`."""
+    activation = keras.activations.get(name)
+    return QuantizedActivation(name, name=f"{site}_activation") if quantized else activation
+
+
+def said_if_quantized(quantized: bool) -> dict[str, bool]:
+    """Of a layer's configuration; of other networks it is as before there were quantised ones."""
+    return {"quantized": True} if quantized else {}
 
 
 class StepSeedGenerator(keras.random.SeedGenerator):
@@ -166,21 +194,35 @@ class SqueezeExcite(keras.layers.Layer):
     Input and output [N, H, W, C].
     """
 
-    def __init__(self, filters: int, reduced_filters: int, activation: str, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        reduced_filters: int,
+        activation: str,
+        quantized: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters, self.reduced_filters = filters, reduced_filters
-        self.activation = keras.activations.get(activation)
-        self.reduce = conv2d(reduced_filters, 1, "conv2d", use_bias=True)
-        self.expand = conv2d(filters, 1, "conv2d_1", use_bias=True)
+        self.activation_name = keras.activations.serialize(keras.activations.get(activation))
+        self.quantized = quantized
+        self.activation = activation_layer(activation, quantized, "reduce")
+        self.reduce = conv2d(reduced_filters, 1, "conv2d", quantized=quantized, use_bias=True)
+        self.expand = conv2d(filters, 1, "conv2d_1", quantized=quantized, use_bias=True)
+        self.gate = quantized_sigmoid if quantized else ops.sigmoid
+        self.mean_range = range_layer("mean_range", quantized)
+        self.gate_range = range_layer("gate_range", quantized)
+        self.output_range = range_layer("output_range", quantized)
 
     def build(self, input_shape):
         self.reduce.build((None, 1, 1, self.filters))
         self.expand.build((None, 1, 1, self.reduced_filters))
+        build_ranges(self)
 
     def call(self, inputs):
-        x = ops.mean(inputs, axis=(1, 2), keepdims=True)
-        x = self.activation(self.reduce(x))
-        return ops.sigmoid(self.expand(x)) * inputs
+        x = self.mean_range(ops.mean(inputs, axis=(1, 2), keepdims=True))
+        x = self.gate_range(self.expand(self.activation(self.reduce(x))))
+        return self.output_range(self.gate(x) * inputs)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -189,9 +231,9 @@ class SqueezeExcite(keras.layers.Layer):
         config = {
             "filters": self.filters,
             "reduced_filters": self.reduced_filters,
-            "activation": keras.activations.serialize(self.activation),
+            "activation": self.activation_name,
         }
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **config, **said_if_quantized(self.quantized)}
 
 
 def activated(activation: Callable, x):
@@ -224,6 +266,7 @@ class ConvBatchNorm(keras.layers.Layer):
       batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon), None if it is
         folded into the convolution, which then has a bias.
       padding: `same` or `symmetric`.
+      quantized: compute as an int8 network does, see `fake_quant`; with a folded batch norm.
     """
 
     def __init__(
@@ -234,6 +277,7 @@ class ConvBatchNorm(keras.layers.Layer):
         activation,
         batch_norm: dict | None,
         padding="same",
+        quantized=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -245,11 +289,18 @@ class ConvBatchNorm(keras.layers.Layer):
             "batch_norm": batch_norm and dict(batch_norm),
             "padding": padding,
         }
+        self.quantized = quantized
         self.conv = conv2d(
-            filters, kernel_size, "conv2d", padding, strides=strides, use_bias=batch_norm is None
+            filters,
+            kernel_size,
+            "conv2d",
+            padding,
+            quantized,
+            strides=strides,
+            use_bias=batch_norm is None,
         )
         self.batch_norm = normalization(batch_norm, "tpu_batch_normalization")
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_layer(activation, quantized, "output")
 
     @property
     def batch_norm_settings(self) -> dict | None:
@@ -267,6 +318,7 @@ class ConvBatchNorm(keras.layers.Layer):
         propagate_freezing(self)
         self.conv.build(input_shape)
         self.batch_norm.build((None, None, None, self.settings["filters"]))
+        build_ranges(self)
 
     def call(self, inputs):
         return activated(self.activation, self.batch_norm(self.conv(inputs)))
@@ -275,4 +327,4 @@ class ConvBatchNorm(keras.layers.Layer):
         return self.conv.compute_output_shape(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), **self.settings}
+        return {**super().get_config(), **self.settings, **said_if_quantized(self.quantized)}

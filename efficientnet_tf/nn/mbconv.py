@@ -8,16 +8,19 @@ from keras import ops
 
 from efficientnet_tf.arch.scaling import BlockPlan
 from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
+from efficientnet_tf.nn.fake_quant import build_ranges, range_layer
 from efficientnet_tf.nn.layers import (
     ConvBatchNorm,
     Dropout,
     SqueezeExcite,
     activated,
+    activation_layer,
     conv2d,
     depthwise_conv2d,
     normalization,
     propagate_freezing,
     register,
+    said_if_quantized,
 )
 from efficientnet_tf.nn.step_context import current_step
 
@@ -43,18 +46,32 @@ class Block(keras.layers.Layer):
       plan: the block's numbers, a `BlockPlan` or its fields as a dictionary.
       batch_norm: keyword arguments of `BatchNormalization` (momentum, epsilon), None if each is
         folded into the convolution before it, which then has a bias.
+      quantized: compute as an int8 network does, see `fake_quant`; with a folded batch norm.
     """
 
-    def __init__(self, plan: BlockPlan | dict, batch_norm: dict | None, **kwargs):
+    def __init__(
+        self,
+        plan: BlockPlan | dict,
+        batch_norm: dict | None,
+        quantized: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        self.quantized = quantized
         self.plan = plan = plan if isinstance(plan, BlockPlan) else BlockPlan(**plan)
         self.batch_norm_settings = batch_norm and dict(batch_norm)
-        self.activation = keras.activations.get(plan.activation)
+        self.sum_range = self.range_of("sum", plan.skip)
         self.numbered = _numbered()
         self.space_to_depth = None
         if plan.space_to_depth:
             self.space_to_depth = ConvBatchNorm(
-                plan.input_filters, 2, 2, plan.activation, batch_norm, name="space2depth"
+                plan.input_filters,
+                2,
+                2,
+                plan.activation,
+                batch_norm,
+                quantized=quantized,
+                name="space2depth",
             )
         self.stochastic_depth = Dropout(
             1.0 - plan.survival_prob, per_example=True, name=f"{self.name}_stochastic_depth"
@@ -63,7 +80,22 @@ class Block(keras.layers.Layer):
     def conv(self, filters: int, kernel_size: int = 1, strides: int = 1) -> keras.layers.Layer:
         name = self.numbered("conv2d")
         padding, use_bias = self.plan.padding, self.is_folded
-        return conv2d(filters, kernel_size, name, padding, strides=strides, use_bias=use_bias)
+        return conv2d(
+            filters,
+            kernel_size,
+            name,
+            padding,
+            self.quantized,
+            strides=strides,
+            use_bias=use_bias,
+        )
+
+    def activation_after(self, site: str) -> Callable:
+        return activation_layer(self.plan.activation, self.quantized, site)
+
+    def range_of(self, site: str, is_there: bool = True) -> Callable:
+        """What rounds the tensor `site`, where there is one."""
+        return range_layer(f"{site}_range", self.quantized and is_there)
 
     def norm(self) -> keras.layers.Layer:
         return normalization(self.batch_norm_settings, self.numbered("tpu_batch_normalization"))
@@ -80,7 +112,9 @@ class Block(keras.layers.Layer):
         plan = self.plan
         if not plan.se_filters:
             return None
-        return SqueezeExcite(plan.expanded_filters, plan.se_filters, plan.activation, name="se")
+        return SqueezeExcite(
+            plan.expanded_filters, plan.se_filters, plan.activation, self.quantized, name="se"
+        )
 
     def build(self, input_shape):
         propagate_freezing(self)
@@ -89,6 +123,7 @@ class Block(keras.layers.Layer):
         plan = self.plan
         filters = (plan.input_filters, plan.expanded_filters, plan.output_filters)
         self.build_branch(*((None, None, None, count) for count in filters))
+        build_ranges(self)
 
     def build_branch(self, inputs, expanded, outputs):
         """Creates the variables, given the shapes before, inside and after the branch."""
@@ -103,7 +138,7 @@ class Block(keras.layers.Layer):
         x = self.space_to_depth(inputs) if self.space_to_depth else inputs
         output, expansion = self.branch(x)
         if self.plan.skip:
-            output = self.stochastic_depth(output) + inputs
+            output = self.sum_range(self.stochastic_depth(output) + inputs)
         return output, expansion
 
     def call(self, inputs):
@@ -121,29 +156,34 @@ class Block(keras.layers.Layer):
 
     def get_config(self):
         config = {"plan": dict(vars(self.plan)), "batch_norm": self.batch_norm_settings}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **config, **said_if_quantized(self.quantized)}
 
 
 @register
 class MBConvBlock(Block):
     """[expand -> BN -> act ->] depthwise -> BN -> act -> [SE ->] project -> BN."""
 
-    def __init__(self, plan, batch_norm, **kwargs):
-        super().__init__(plan, batch_norm, **kwargs)
+    def __init__(self, plan, batch_norm, quantized=False, **kwargs):
+        super().__init__(plan, batch_norm, quantized, **kwargs)
         plan = self.plan
         self.expand_conv = None
         if plan.expands:
             self.expand_conv = self.conv(plan.expanded_filters)
             self.expand_norm = self.norm()
+            self.expand_activation = self.activation_after("expand")
         self.depthwise_conv = self.depthwise(plan.kernel_size, plan.strides)
         self.depthwise_norm = self.norm()
+        self.depthwise_activation = self.activation_after("depthwise")
         self.se = self.squeeze_excite()
         self.project_conv = self.conv(plan.output_filters)
         self.project_norm = self.norm()
+        self.project_range = self.range_of("project")
 
     def depthwise(self, kernel_size: int, strides: int) -> keras.layers.Layer:
         name = self.numbered("depthwise_conv2d")
-        return depthwise_conv2d(kernel_size, strides, name, self.plan.padding, self.is_folded)
+        return depthwise_conv2d(
+            kernel_size, strides, name, self.plan.padding, self.is_folded, self.quantized
+        )
 
     def normalized(self):
         expansion = [(self.expand_conv, self.expand_norm)] if self.expand_conv else []
@@ -169,18 +209,20 @@ class MBConvBlock(Block):
         routing = self.routing(inputs)
         x = inputs
         if self.expand_conv:
-            x = activated(self.activation, self.expand_norm(self.expand_conv(x, *routing)))
-        x = activated(self.activation, self.depthwise_norm(self.depthwise_conv(x, *routing)))
+            x = activated(self.expand_activation, self.expand_norm(self.expand_conv(x, *routing)))
+        x = self.depthwise_norm(self.depthwise_conv(x, *routing))
+        x = activated(self.depthwise_activation, x)
         expansion = self.se(x) if self.se else x
-        return self.project_norm(self.project_conv(expansion, *routing)), expansion
+        output = self.project_norm(self.project_conv(expansion, *routing))
+        return self.project_range(output), expansion
 
 
 @register
 class CondMBConvBlock(MBConvBlock):
     """An MBConv block of conditional convolutions, routed by the mean of the block's input."""
 
-    def __init__(self, plan, batch_norm, **kwargs):
-        super().__init__(plan, batch_norm, **kwargs)
+    def __init__(self, plan, batch_norm, quantized=False, **kwargs):
+        super().__init__(plan, batch_norm, quantized, **kwargs)
         self.router = keras.layers.Dense(
             self.plan.num_experts, activation="sigmoid", name=self.numbered("dense")
         )
@@ -211,17 +253,22 @@ class FusedMBConvBlock(Block):
     Without expansion the k x k convolution is the projection: conv -> BN -> act.
     """
 
-    def __init__(self, plan, batch_norm, **kwargs):
-        super().__init__(plan, batch_norm, **kwargs)
+    def __init__(self, plan, batch_norm, quantized=False, **kwargs):
+        super().__init__(plan, batch_norm, quantized, **kwargs)
         plan = self.plan
         self.expand_conv = self.se = None
         spatial = {"kernel_size": plan.kernel_size, "strides": plan.strides}
         if plan.expands:
             self.expand_conv = self.conv(plan.expanded_filters, **spatial)
             self.expand_norm = self.norm()
+            self.expand_activation = self.activation_after("expand")
             self.se = self.squeeze_excite()
         self.project_conv = self.conv(plan.output_filters, **({} if plan.expands else spatial))
         self.project_norm = self.norm()
+        if plan.expands:
+            self.project_range = self.range_of("project")
+        else:
+            self.project_activation = self.activation_after("project")
 
     def normalized(self):
         expansion = [(self.expand_conv, self.expand_norm)] if self.expand_conv else []
@@ -238,10 +285,11 @@ class FusedMBConvBlock(Block):
 
     def branch(self, inputs):
         if not self.expand_conv:
-            return activated(self.activation, self.project_norm(self.project_conv(inputs))), inputs
-        x = activated(self.activation, self.expand_norm(self.expand_conv(inputs)))
+            x = self.project_norm(self.project_conv(inputs))
+            return activated(self.project_activation, x), inputs
+        x = activated(self.expand_activation, self.expand_norm(self.expand_conv(inputs)))
         expansion = self.se(x) if self.se else x
-        return self.project_norm(self.project_conv(expansion)), expansion
+        return self.project_range(self.project_norm(self.project_conv(expansion))), expansion
 
 
 _BLOCKS = {

@@ -13,6 +13,7 @@ from efficientnet_tf.nn.layers import ConvBatchNorm, Dropout, dense_initializer
 from efficientnet_tf.nn.mbconv import Block, build_block
 from efficientnet_tf.nn.normalization import Normalization, per_channel
 from efficientnet_tf.nn.padding import CONVOLUTIONS
+from efficientnet_tf.nn.quantization import quantize_aware
 
 
 def build_network(
@@ -53,6 +54,8 @@ def build_network(
         )
     if config.padding not in CONVOLUTIONS:
         raise unknown_name("padding", config.padding, CONVOLUTIONS)
+    if config.quantize_aware and input_tensor is not None:
+        raise UserError("quantize_aware and input_tensor: build on the tensor, then quantize_aware")
     inputs = _image_input(config, include_top, input_tensor, input_shape)
     x = _normalization(config, inputs.shape[-1])(inputs) if include_preprocessing else inputs
     batch_norm = {"momentum": config.batch_norm_momentum, "epsilon": config.batch_norm_epsilon}
@@ -67,7 +70,8 @@ def build_network(
         x = _pooling(pooling)(x)
     if input_tensor is not None:
         (inputs,) = keras.utils.get_source_inputs(input_tensor)
-    return keras.Model(inputs, x, name=name or config.name)
+    model = keras.Model(inputs, x, name=name or config.name)
+    return quantize_aware(model) if config.quantize_aware else model
 
 
 def _image_input(config, include_top, input_tensor, input_shape):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from efficientnet_tf.nn.layers import register
+register = keras.saving.register_keras_serializable(package="efficientnet_tf")
 
 
 def per_channel(rgb: Sequence[float], channels: int) -> tuple[float, ...]:

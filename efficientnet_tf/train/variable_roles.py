@@ -13,8 +13,11 @@ def is_batch_norm(variable: keras.Variable) -> bool:
 
 
 def is_moving_statistic(variable: keras.Variable) -> bool:
-    """Whether it is a moving mean or variance, which each replica keeps for itself in a call."""
-    return variable.path.rpartition("/")[2] in ("moving_mean", "moving_variance")
+    """Whether it moves with the batches: each replica keeps its own in a call."""
+    return variable.path.rpartition("/")[2] in (
+        *("moving_mean", "moving_variance"),
+        *("moving_minimum", "moving_maximum"),
+    )
 
 
 def is_kernel(variable: keras.Variable) -> bool:

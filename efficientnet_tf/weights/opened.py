@@ -142,9 +142,11 @@ def model_settings(model: keras.Model) -> dict[str, object]:
     layers = {layer.name: layer for layer in model.layers}
     stem = layers["stem"]
     settings = {
-        "batch_norm_epsilon": stem.batch_norm.epsilon,
         "padding": stem.settings["padding"],
+        "quantize_aware": stem.quantized,
     }
+    if stem.batch_norm_settings is not None:
+        settings["batch_norm_epsilon"] = stem.batch_norm.epsilon
     if "normalization" in layers:
         mean, variance = (
             np.ravel(keras.ops.convert_to_numpy(value))
