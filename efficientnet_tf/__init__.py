@@ -40,6 +40,7 @@ _PUBLIC = {
     "decode_predictions": "imagenet",
     "preprocess_input": "imagenet",
     "fold_batch_norm": "nn.folding",
+    "quantize_aware": "nn.quantization",
     "freeze": "nn.freezing",
     "grad_cam": "nn.grad_cam",
     "fit": "run.fit",

@@ -31,6 +31,7 @@ from efficientnet_tf.imagenet import preprocess_input as preprocess_input
 from efficientnet_tf.nn.folding import fold_batch_norm as fold_batch_norm
 from efficientnet_tf.nn.freezing import freeze as freeze
 from efficientnet_tf.nn.grad_cam import grad_cam as grad_cam
+from efficientnet_tf.nn.quantization import quantize_aware as quantize_aware
 from efficientnet_tf.run.fit import fit as fit
 from efficientnet_tf.run.flags import recipe as recipe
 from efficientnet_tf.weights.formats.tf1_checkpoint import (
@@ -68,6 +69,7 @@ class _Scaling(TypedDict, total=False):
     mean_rgb: tuple[float, float, float]
     stddev_rgb: tuple[float, float, float]
     resize_method: str
+    quantize_aware: bool
 
 class _ConfigOverrides(_Scaling, total=False):
     """What `model_config`, `summary` and `convert` can replace."""

@@ -10,6 +10,7 @@ import keras
 from efficientnet_tf.arch.variants import model_config
 from efficientnet_tf.config import ModelConfig, UserError, unknown_name
 from efficientnet_tf.nn import freezing, network
+from efficientnet_tf.nn.quantization import quantize_aware
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +72,9 @@ def _build_with_weights(model_name, weights, said, options) -> keras.Model:
 
     opened = open_weights(weights, model_name)
     config = network_for(opened, model_name, said)
+    # Ranges are not in other weights: the network is quantised once it has them.
+    becomes_quantized = config.quantize_aware and not opened.needs.get("quantize_aware")
+    config = config.replace(quantize_aware=config.quantize_aware and not becomes_quantized)
     new_classifier = "num_classes" in said and config.num_classes != opened.classes
     if not new_classifier:
         options = {"classifier_activation": opened.classifier_activation, **options}
@@ -86,7 +90,7 @@ def _build_with_weights(model_name, weights, said, options) -> keras.Model:
             )
     else:
         load_opened(model, opened)
-    return model
+    return quantize_aware(model) if becomes_quantized else model
 
 
 def feature_extractor(

@@ -45,6 +45,8 @@ def say_memory(session: Session, memory: StepMemory) -> None:
 
 
 def _precision(session: Session) -> str:
+    if session.network.quantize_aware:
+        return ", rounding as int8 does"
     dtype = session.model.compute_dtype
     return "" if dtype == "float32" else f" in {dtype}"
 

@@ -106,8 +106,11 @@ def evaluate(session: Session, report: EvaluationReport | None = None) -> Iterat
 def _is_folding_faster(session: Session) -> bool:
     """Whether there are images enough to make up for another network.
 
-    In 16 bits a folded kernel is rounded once more, so that results would depend on it.
+    In 16 bits a folded kernel is rounded once more, so that results would depend on it. A network
+    with the rounding of int8 has no batch norm.
     """
+    if session.network.quantize_aware:
+        return False
     images = session.source.num_eval_images
     return session.model.compute_dtype == "float32" and (images is None or images >= _MANY)
 

@@ -159,6 +159,8 @@ def open_session(
     network, config = resolve(
         in_folder(config, start.model_dir), start.weights, source, new_classifier=new_classifier
     )
+    if network.quantize_aware:
+        _check_quantized(start, distribute.compute_dtype(strategy, config.distribution))
     folder = RunFolder(config.train.model_dir) if config.train.model_dir else None
     if folder:
         folder.check(network, config.train.loss)
@@ -185,6 +187,15 @@ def _check_for_training(source: Source, evaluated: bool, is_chief: bool) -> None
                         "--num_train_images")  # fmt: skip
     for line in warnings if is_chief else []:
         print(f"warning: {line}", file=sys.stderr)
+
+
+def _check_quantized(start: StartingPoint, dtype: str) -> None:
+    if start.weights is None:
+        raise UserError("--quantize_aware goes on from a trained network, whose batch norm is "
+                        "folded: give --init_checkpoint")  # fmt: skip
+    if dtype != "float32":
+        raise UserError(f"--quantize_aware learns its ranges in float32, not {dtype}: leave out "
+                        f"--use_{dtype}, on a TPU give --nouse_bfloat16")  # fmt: skip
 
 
 def _to_evaluate_on(config: RunConfig) -> DataConfig:

@@ -8,7 +8,9 @@ from keras.optimizers.schedules import LearningRateSchedule
 from efficientnet_tf import data
 from efficientnet_tf.arch.scaling import stage_sizes
 from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.folding import transfer_folded
 from efficientnet_tf.nn.freezing import freeze, freeze_batch_norm
+from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.class_weights import class_weights, in_words
 from efficientnet_tf.run.divergence import reordered
 from efficientnet_tf.run.session import Session
@@ -20,7 +22,7 @@ from efficientnet_tf.train.loop import DeviceLoop
 from efficientnet_tf.train.loss_scale import LossScale
 from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.step import TrainStep
-from efficientnet_tf.weights.warm_start import start_from
+from efficientnet_tf.weights.warm_start import Report, start_from
 
 _MANY_PIXELS = 2**18  # sixteen images of 128 pixels
 
@@ -58,7 +60,7 @@ def build_step(
         loss_scale = LossScale(optimizer) if model.compute_dtype == "float16" else None
         report = None
         if session.start.weights and not session.start.is_own:
-            report = str(start_from(model, session.start.weights))
+            report = str(_start(session))
         ema = None
         if decay := config.train.moving_average_decay:
             ema = ExponentialMovingAverage(model.weights, decay, config.train.moving_average_span)
@@ -81,6 +83,21 @@ def build_step(
         compiled=config.distribution.use_xla and not distribute.is_tpu(strategy),
     )
     return step, report, memory
+
+
+def _start(session: Session) -> Report:
+    """Sets the weights that the run starts from; a network that becomes int8 gets them folded."""
+    weights, network, model = session.start.weights, session.network, session.model
+    if not network.quantize_aware or weights.needs.get("quantize_aware"):
+        return start_from(model, weights)
+    plain = build_network(
+        network.replace(quantize_aware=False),
+        input_shape=model.input_shape[1:],
+        classifier_activation=None,
+    )
+    report = start_from(plain, weights)
+    transfer_folded(plain, model)
+    return report
 
 
 def _compiles_swish(session: Session) -> bool:

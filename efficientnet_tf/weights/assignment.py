@@ -54,8 +54,12 @@ def check_fit(model: keras.Model, shapes: Mapping[str, tuple], where: str) -> No
             f"{variables[wrong[0]].shape[-1]}: build it with as many, or load all but the "
             "classifier with warm_start()"
         )
+    missing = set(variables) - held
+    if any(name.endswith("/moving_maximum") for name in missing):
+        raise UserError(f"{where} has not learned the ranges of int8: train from it with "
+                        "--quantize_aware and --init_checkpoint")  # fmt: skip
     faults = [
-        listing("missing", set(variables) - held),
+        listing("missing", missing),
         listing("not in the model", held - set(variables)),
         listing(
             "of another shape",

@@ -85,6 +85,9 @@ def convert(
         )
     weights = open_weights(source, model_name, ema, safe_mode)
     config = network_for(weights, model_name, overrides)
+    if config.quantize_aware and not (target.suffix == ".keras" or _is_weights_h5(target)):
+        raise UserError(f"{target}: only .keras and .weights.h5 have a place for the ranges "
+                        f"of int8 that {source} has learned")  # fmt: skip
     model = build_network(
         config,
         include_top=weights.classes is not None,

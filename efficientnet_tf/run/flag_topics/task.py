@@ -152,6 +152,11 @@ WEIGHTS = (
         "train",
         "weights to start from or evaluate: a run, a file, a published set",
     ),
+    Flag(
+        "quantize_aware",
+        "overrides",
+        "train with the rounding of an int8 network, see docs/quantization.md",
+    ),
     everyday("freeze", "train", "do not train all (but the classifier), stem, or blocks<=N"),
     everyday("freeze_bn", "train", "batch norm runs on its moving statistics"),
 )

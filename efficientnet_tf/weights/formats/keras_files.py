@@ -20,7 +20,7 @@ from efficientnet_tf.weights.size_limit import check_growth, check_size
 
 # How Keras calls the stem, or head, of our networks in a `.weights.h5`.
 _OURS = re.compile(r"(?:.*/)?layers/conv_batch_norm/.*")
-_OUR_CLASSIFIER = re.compile(r"(?:.*/)?layers/dense/vars/1")
+_OUR_CLASSIFIER = re.compile(r"(?:.*/)?layers/(?:quantized_)?dense/vars/1")
 _OF_A_MODEL = "model_weights/"  # where an `.h5` has the weights beside an optimizer's state
 _WEIGHTS = "model.weights.h5"  # in a `.keras` archive
 _MAX_DESCRIPTION_BYTES = 16 << 20  # the names of 21,843 classes are less than one megabyte
