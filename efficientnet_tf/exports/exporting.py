@@ -10,13 +10,20 @@ import numpy as np
 import tensorflow as tf
 
 from efficientnet_tf.config import UserError
-from efficientnet_tf.exports.formats import REPORT_FILE, Format, check_target, installed_formats
+from efficientnet_tf.exports.formats import (
+    REPORT_FILE,
+    Format,
+    check_learned_ranges,
+    check_target,
+    installed_formats,
+)
 from efficientnet_tf.exports.measurement import BATCH, threads
 from efficientnet_tf.exports.network import ExportedNetwork, exported_network
 from efficientnet_tf.exports.proof import Pictures, Proof
 from efficientnet_tf.exports.report import ExportFailed, ExportReport, FormatReport, accuracy
 from efficientnet_tf.exports.report_picture import draw_report
 from efficientnet_tf.exports.writers import Writers
+from efficientnet_tf.nn.quantization import is_quantized
 from efficientnet_tf.train.progress import Progress
 
 _NOISE = 16  # images to compare on where no pictures are given
@@ -73,9 +80,15 @@ def export(
     check_target(str(directory))
     network = exported_network(model, label_names, resize_method)
     notes: list[str] = []
+    if network.has_learned_ranges:
+        check_learned_ranges(row.name for row in rows)
+        notes.append("int8 has the ranges that were learned in training: no picture calibrates it")
+    is_calibrated = needs_calibration(model, rows)
     shown = _images(pictures, network, "pictures")
     ranged = _images(calibration, network, "calibration")
-    if ranged is None and any(row.is_quantized for row in rows):
+    if not is_calibrated:
+        ranged = None
+    elif ranged is None:
         ranged = shown
         if ranged is None:
             raise UserError(f"{', '.join(r.name for r in rows if r.is_quantized)}: pictures to "
@@ -95,14 +108,15 @@ def export(
         draft = Path(beside, "export")
         draft.mkdir()
         proof = Proof(network, Pictures(shown, labels, _expected(network, shown, verbose)), scratch)
-        writers = Writers(network, draft, scratch, ranged, int16_layers, float_layers, verbose)
+        measured = shown if ranged is None else ranged
+        writers = Writers(network, draft, scratch, measured, int16_layers, float_layers, verbose)
         entries = tuple(_entry(row, writers, proof, min_agreement, verbose) for row in rows)
         report = ExportReport(
             network.model.name,
             network.image_size,
             len(network.label_names),
             len(shown),
-            len(ranged) if ranged is not None and any(row.is_quantized for row in rows) else 0,
+            0 if ranged is None else len(ranged),
             threads(),
             *(accuracy(proof.pictures.expected, labels, k) for k in (1, 5)),
             entries,
@@ -112,6 +126,11 @@ def export(
     if any(entry.problem for entry in entries):
         raise ExportFailed(report, str(directory))
     return report
+
+
+def needs_calibration(model: keras.Model, rows: Sequence[Format]) -> bool:
+    """Whether a format takes the ranges of whole numbers from pictures."""
+    return any(row.is_quantized for row in rows) and not is_quantized(model)
 
 
 def _entry(

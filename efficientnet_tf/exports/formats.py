@@ -53,6 +53,23 @@ FORMATS = {
 }
 
 
+# A network that was trained with int8's rounding: as it was evaluated, and as it is meant to run.
+OF_LEARNED_RANGES = ("saved_model", "litert_int8")
+
+
+def check_learned_ranges(names: Iterable[str]) -> None:
+    """Refuses formats of a network that was trained with `quantize_aware`.
+
+    Raises:
+      UserError: a format that would not round as the network was trained to.
+    """
+    if others := [name for name in names if name not in OF_LEARNED_RANGES]:
+        raise UserError(
+            f"--export_formats={','.join(others)}: a network of --quantize_aware is exported as "
+            f"{' or '.join(OF_LEARNED_RANGES)}; for others export the one that it was trained from"
+        )
+
+
 def installed_formats(names: Iterable[str]) -> list[Format]:
     """The rows of some names, each once.
 

@@ -26,12 +26,13 @@ class LiteRT:
             interpreter.resize_tensor_input(source["index"], images.shape, strict=True)
             interpreter.allocate_tensors()
             self._shape = images.shape
-        interpreter.set_tensor(source["index"], _quantized(images, source))
+        interpreter.set_tensor(source["index"], quantized(images, source))
         interpreter.invoke()
-        return _real(interpreter.get_tensor(target["index"]), target)
+        return real(interpreter.get_tensor(target["index"]), target)
 
 
-def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Real numbers as the tensor that `details` are of holds them."""
     scale, zero = details["quantization"]
     if not scale:
         return values
@@ -40,7 +41,8 @@ def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     return np.clip(whole, limits.min, limits.max).astype(details["dtype"])
 
 
-def _real(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+def real(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """What the values of a tensor stand for."""
     scale, zero = details["quantization"]
     return (values.astype(np.float32) - zero) * np.float32(scale) if scale else values
 

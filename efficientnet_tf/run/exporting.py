@@ -6,8 +6,12 @@ import keras
 
 from efficientnet_tf.config import ModelConfig, RunConfig, UserError
 from efficientnet_tf.data import Source
-from efficientnet_tf.exports.exporting import export
-from efficientnet_tf.exports.formats import check_target, installed_formats
+from efficientnet_tf.exports.exporting import export, needs_calibration
+from efficientnet_tf.exports.formats import (
+    check_learned_ranges,
+    check_target,
+    installed_formats,
+)
 from efficientnet_tf.exports.report import ExportFailed, ExportReport
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.export_pictures import (
@@ -19,7 +23,9 @@ from efficientnet_tf.run.export_pictures import (
 
 def check_export(config: RunConfig) -> None:
     """Raises a `UserError` for what is known to go wrong, before anything takes time."""
-    installed_formats(_names(config.export.export_formats))
+    formats = installed_formats(_names(config.export.export_formats))
+    if config.overrides.get("quantize_aware"):
+        check_learned_ranges(row.name for row in formats)
     check_target(str(config.export_dir))
 
 
@@ -47,12 +53,12 @@ def export_network(
       verbose: print progress and the report.
     """
     formats = installed_formats(_names(config.export.export_formats))
-    is_quantized = any(row.is_quantized for row in formats)
+    is_calibrated = needs_calibration(model, formats)
     pictures, labels = compared_pictures(source, config) if source else (None, None)
     calibration = None
-    if is_quantized or (pictures is None and config.export.calibration_data):
+    if is_calibrated or (pictures is None and config.export.calibration_data):
         calibration = calibration_pictures(config, source)
-    if is_quantized and pictures is None and calibration is None:
+    if is_calibrated and pictures is None and calibration is None:
         raise UserError(
             f"--export_formats={config.export.export_formats}: whole numbers are calibrated with "
             "pictures; give --calibration_data=FOLDER, or --dataset and --data_dir"
