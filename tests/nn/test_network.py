@@ -97,7 +97,7 @@ def test_preprocessing_inside_is_preprocessing_outside():
 @pytest.mark.slow
 def test_without_top():
     image = np.zeros((2, 64, 96, 3), "float32")
-    assert build(include_top=False)(image).shape == (2, 8, 12, 320)
+    assert build(include_top=False)(image).shape == (2, 16, 24, 320)
     for pooling, reduce in (("avg", np.mean), ("max", np.max)):
         model = build(include_top=False, pooling=pooling)
         plain = keras.Model(model.input, model.get_layer("head").output)

@@ -47,7 +47,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
     run = [*FLAGS, f"--model_dir={tmp_path}"]
     assert call(*run, "--train_steps=2").returncode == 0
     before = {path: path.read_bytes() for path in tmp_path.glob("ckpt-2*")}
-    result = limited(500, *run, "--train_steps=4")
+    result = limited(150, *run, "--train_steps=4")
     assert result.returncode == 1
     (error,) = result.stderr.splitlines()
     assert error.startswith(f"error: the checkpoint of step 4 in {tmp_path} cannot be written: ")
