@@ -4,7 +4,6 @@ python benchmarks/chart.py benchmarks/cpu.jsonl docs
 """
 
 import statistics
-import sys
 from pathlib import Path
 
 from turns import ratios, read_results
@@ -20,16 +19,16 @@ Results = dict[tuple, dict[str, list[Turn]]]
 
 
 def main() -> None:
-    source, folder = map(Path, sys.argv[1:])
-    results = read_results(source)
-    for name, draw in {"peers": peers, "growth": growth}.items():
-        (folder / f"benchmarks_{name}.png").write_bytes(draw(results))
+    here = Path(__file__).resolve().parent
+    for draw, source in ((peers, "cpu.jsonl"), (growth, "growth.jsonl")):
+        picture = here.parent / "docs" / f"benchmarks_{draw.__name__}.png"
+        picture.write_bytes(draw(read_results(here / source)))
 
 
 @style()
 def peers(results: Results) -> bytes:
-    """How many times as fast as keras.applications each candidate is, B0."""
-    shown = {key: turns for key, turns in results.items() if len(turns) > 1}
+    """How many times as fast as keras.applications each candidate is, for B0."""
+    shown = {key: turns for key, turns in results.items() if key[1] == "efficientnet-b0"}
     figure, columns = subplots(len(shown), 3.4, squeeze=False)
     for axes, (key, turns) in zip(columns[0], shown.items(), strict=True):
         kind, model, size, batch = key

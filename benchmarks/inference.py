@@ -90,7 +90,7 @@ def write(row: Format, task: Task, folder: str) -> None:
     from efficientnet_tf.exports.writers import Writers
 
     model = with_statistics(ours(task.model, task.size))
-    Writers(exported_network(model), Path(folder), folder, None).write(row)
+    Writers(exported_network(model), Path(folder), folder, task.images()).write(row)
 
 
 def in_torch(is_compiled: bool) -> Callable[[Task], Callable]:

@@ -37,7 +37,9 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "lite"
     config = tiny_run(folder, 120, moving_average_decay=0.9)
     optimizer = dataclasses.replace(TINY_RUN.optimizer, base_learning_rate=0.1)
-    fit(dataclasses.replace(config, model_name="efficientnet-lite0", optimizer=optimizer))
+    scaling = {"width_coefficient": 0.25, "depth_coefficient": 0.1}  # a block in every stage
+    network = {"model_name": "efficientnet-lite0", "overrides": scaling}
+    fit(dataclasses.replace(config, **network, optimizer=optimizer))
     return folder
 
 

@@ -99,7 +99,7 @@ def test_averages_are_what_numpy_computes():
 
 
 def test_validation_uses_the_averages():
-    model = compiled(en.train.RMSprop(0.01))
+    model = compiled(en.train.RMSprop(0.1))
     average = en.train.EMACallback(decay=0.5)
     history = fit(model, average, validation_data=(IMAGES, LABELS), validation_batch_size=BATCH)
     of_averages = model.evaluate(IMAGES, LABELS, BATCH, verbose=0)
