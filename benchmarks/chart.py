@@ -29,8 +29,11 @@ def main() -> None:
 def peers(results: Results) -> bytes:
     """How many times as fast as keras.applications each candidate is, for B0."""
     shown = {key: turns for key, turns in results.items() if key[1] == "efficientnet-b0"}
-    figure, columns = subplots(len(shown), 3.4, squeeze=False)
-    for axes, (key, turns) in zip(columns[0], shown.items(), strict=True):
+    heights = [len(turns) + 2 for turns in shown.values()]
+    figure, rows = subplots(
+        1, 0.21 * sum(heights), rows=len(shown), height_ratios=heights, squeeze=False
+    )
+    for axes, (key, turns) in zip(rows[:, 0], shown.items(), strict=True):
         kind, model, size, batch = key
         base = next(iter(turns.values()))
         names = list(reversed(turns))
@@ -50,7 +53,7 @@ def peers(results: Results) -> bytes:
         axes.axvline(1, color="black", linewidth=0.8)
         axes.grid(axis="y", visible=False)
         axes.set_title(f"{kind}, {batch} image{'s' * (batch > 1)}", loc="left")
-        axes.set_xlabel("times as fast as the first")
+    rows[-1, 0].set_xlabel("times as fast as the first of each")
     return png(figure)
 
 

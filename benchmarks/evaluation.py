@@ -58,7 +58,7 @@ def main() -> None:
 def opened(arguments: list[str]) -> Session:
     values = absl_flags.FlagValues()
     flags.define_flags(values)
-    words = flags.parse(["evaluation", "--mode=eval", *arguments], values)
+    words = flags.parse(["--mode=eval", *arguments], values)
     return open_session(flags.run_config(words, values), training=False, verbose=False)
 
 
