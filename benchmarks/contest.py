@@ -47,7 +47,9 @@ class Candidate:
         return is_installed and (self.models is None or model in self.models)
 
 
-def hold(kind: str, candidates: Mapping[str, Candidate], batches: list[int], seconds: float):
+def hold(
+    kind: str, candidates: Mapping[str, Candidate], batches: list[int], seconds: float
+) -> None:
     """Parses the command line and measures; the first candidate is what the others are compared to.
 
     Args:
