@@ -21,6 +21,7 @@ from networks import (
     of_keras_hub,
     of_timm,
     ours,
+    torch_images,
     with_statistics,
 )
 
@@ -100,7 +101,7 @@ def in_torch(is_compiled: bool) -> Callable[[Task], Callable]:
         model = of_timm(task.model, training=False)
         if is_compiled:
             model = torch.compile(model)
-        batch = torch.from_numpy(task.images()).permute(0, 3, 1, 2)  # channels last
+        batch = torch_images(task.images())
 
         def call():
             with torch.inference_mode():

@@ -61,6 +61,13 @@ def of_timm(name: str, training: bool):
     return model.train(training).to(memory_format=torch.channels_last)
 
 
+def torch_images(images):
+    """NumPy's [N, H, W, C] for such a network, without a copy."""
+    import torch
+
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
 def with_statistics(model):
     """Gives batch norm random statistics: a graph optimizer drops a fresh network's 0 and 1."""
     import numpy as np

@@ -18,6 +18,7 @@ from networks import (
     of_keras_hub,
     of_timm,
     ours,
+    torch_images,
 )
 
 
@@ -48,7 +49,7 @@ def in_torch(is_compiled: bool) -> Callable[[Task], Callable]:
         average = ModelEmaV3(model, decay=0.9999, foreach=True)
         optimizer = create_optimizer_v2(model, "rmsproptf", lr=1e-3, weight_decay=1e-5)
         run = torch.compile(model) if is_compiled else model
-        batch = torch.from_numpy(task.images()).permute(0, 3, 1, 2)  # channels last
+        batch = torch_images(task.images())
         labels, loss = torch.arange(task.batch), torch.nn.CrossEntropyLoss(label_smoothing=0.1)
 
         def step():
