@@ -49,6 +49,15 @@ def road_eager(function, examples):
     return [function(tf.constant(image), *arguments).numpy() for image, *arguments in examples]
 
 
+def road_function(function, examples):
+    """As in a model: TensorFlow's graph optimizer rewrites it, which it does not in tf.data."""
+    specs = [tf.TensorSpec([None, None, 3], tf.uint8)]
+    specs += [tf.TensorSpec(np.shape(argument)) for argument in examples[0][1:]]
+    traced = tf.function(function, input_signature=specs, autograph=False)
+    examples = [(image, *map(np.float32, arguments)) for image, *arguments in examples]
+    return [traced(*example).numpy() for example in examples]
+
+
 def road_compiled(function, examples):
     return in_dataset(function, examples)
 
@@ -62,7 +71,7 @@ def road_dynamic(function, examples):
     return in_dataset(function, examples, static=False)
 
 
-ROADS = [road_eager, road_compiled, road_plain, road_dynamic]
+ROADS = [road_eager, road_function, road_compiled, road_plain, road_dynamic]
 
 
 def test_every_operation_has_cases():

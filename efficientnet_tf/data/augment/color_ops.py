@@ -36,7 +36,7 @@ def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
     """
     threshold = tf.cast(tf.cast(threshold, tf.int32) % 256, tf.uint8)
     # 255 - v is v with all of its bits turned over.
-    return tf.bitwise.bitwise_xor(image, 0 - tf.cast(image >= threshold, tf.uint8))
+    return tf.bitwise.bitwise_xor(image, 255 * tf.cast(image >= threshold, tf.uint8))
 
 
 @compiled
