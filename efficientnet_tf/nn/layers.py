@@ -4,18 +4,11 @@ Sublayers carry the original's scope names (`conv2d`, `tpu_batch_normalization_1
 path of every variable is its name in a checkpoint; `weights.naming` relies on it.
 """
 
-from collections.abc import Callable
-
 import keras
 from keras import ops
 
-from efficientnet_tf.nn.fake_quant import (
-    QUANTIZED_CONVOLUTIONS,
-    QuantizedActivation,
-    build_ranges,
-    quantized_sigmoid,
-    range_layer,
-)
+from efficientnet_tf.nn.activation import activated, activation_layer
+from efficientnet_tf.nn.fake_quant import QUANTIZED_CONVOLUTIONS, build_ranges
 from efficientnet_tf.nn.padding import CONVOLUTIONS
 from efficientnet_tf.nn.step_context import current_step, is_training
 
@@ -118,132 +111,9 @@ def normalization(batch_norm: dict | None, name: str) -> keras.layers.Layer:
     return BatchNormalization(name=name, **batch_norm)
 
 
-def activation_layer(name: str, quantized: bool, site: str) -> Callable:
-    """An activation; in a network of fake quantisation a layer called after its `site`."""
-    activation = keras.activations.get(name)
-    return QuantizedActivation(name, name=f"{site}_activation") if quantized else activation
-
-
 def said_if_quantized(quantized: bool) -> dict[str, bool]:
     """Of a layer's configuration; of other networks it is as before there were quantised ones."""
     return {"quantized": True} if quantized else {}
-
-
-class StepSeedGenerator(keras.random.SeedGenerator):
-    """Keras' seed generator; inside a `StepContext` the seed comes from the step instead.
-
-    It is then a function of (run seed, layer name, step, replica): a resumed run draws the same
-    numbers, and no two replicas do.
-    """
-
-    def __init__(self, layer_name: str, seed: int | None = None):
-        super().__init__(seed, name=f"{layer_name}_seed")
-        self.layer_name = layer_name
-
-    def next(self, ordered: bool = True):
-        """The next seed, an integer tensor [2]."""
-        if step := current_step():
-            return step.seed_for(self.layer_name)
-        seed = super().next(ordered)
-        if keras.backend.backend() != "tensorflow":
-            return seed
-        # Keras mirrors its seed state, which would give all replicas the same mask.
-        from efficientnet_tf.nn import tensorflow_ops as kernels
-
-        return seed + ops.stack([ops.cast(kernels.replica_id(), seed.dtype) * 7919, 0])
-
-
-@register
-class Dropout(keras.layers.Layer):
-    """Drops single features, or with `per_example` the whole branch of an example.
-
-    The second is stochastic depth (Huang et al. 2016), "drop connect" in the original. What is
-    kept is divided by `1 - rate`. Identity outside of training.
-
-    Args:
-      rate: probability of dropping, 0 <= rate < 1.
-      per_example: one draw for each example, input [N, H, W, C].
-    """
-
-    def __init__(self, rate: float, per_example: bool = False, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"rate must be in [0, 1), got {rate}")
-        self.rate, self.per_example, self.seed = rate, per_example, seed
-        self.seed_generator = StepSeedGenerator(self.name, seed)
-        self.built = True
-
-    def call(self, inputs, training=None):
-        if not is_training(training) or not self.rate:
-            return inputs
-        noise_shape = (None,) + (1,) * (len(inputs.shape) - 1) if self.per_example else None
-        return keras.random.dropout(inputs, self.rate, noise_shape, seed=self.seed_generator)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        config = {"rate": self.rate, "per_example": self.per_example, "seed": self.seed}
-        return {**super().get_config(), **config}
-
-
-@register
-class SqueezeExcite(keras.layers.Layer):
-    """Channel attention (Hu et al. 2018): mean over H, W -> reduce -> expand -> sigmoid -> scale.
-
-    Input and output [N, H, W, C].
-    """
-
-    def __init__(
-        self,
-        filters: int,
-        reduced_filters: int,
-        activation: str,
-        quantized: bool = False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.filters, self.reduced_filters = filters, reduced_filters
-        self.activation_name = keras.activations.serialize(keras.activations.get(activation))
-        self.quantized = quantized
-        self.activation = activation_layer(activation, quantized, "reduce")
-        self.reduce = conv2d(reduced_filters, 1, "conv2d", quantized=quantized, use_bias=True)
-        self.expand = conv2d(filters, 1, "conv2d_1", quantized=quantized, use_bias=True)
-        self.gate = quantized_sigmoid if quantized else ops.sigmoid
-        self.mean_range = range_layer("mean_range", quantized)
-        self.gate_range = range_layer("gate_range", quantized)
-        self.output_range = range_layer("output_range", quantized)
-
-    def build(self, input_shape):
-        self.reduce.build((None, 1, 1, self.filters))
-        self.expand.build((None, 1, 1, self.reduced_filters))
-        build_ranges(self)
-
-    def call(self, inputs):
-        x = self.mean_range(ops.mean(inputs, axis=(1, 2), keepdims=True))
-        x = self.gate_range(self.expand(self.activation(self.reduce(x))))
-        return self.output_range(self.gate(x) * inputs)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        config = {
-            "filters": self.filters,
-            "reduced_filters": self.reduced_filters,
-            "activation": self.activation_name,
-        }
-        return {**super().get_config(), **config, **said_if_quantized(self.quantized)}
-
-
-def activated(activation: Callable, x):
-    """`activation(x)`, where a step asks for it by an op that is faster to train."""
-    step = current_step()
-    if step and step.compiled_swish and activation is keras.activations.silu:
-        from efficientnet_tf.nn import tensorflow_ops as kernels
-
-        return kernels.swish(x)
-    return activation(x)
 
 
 def propagate_freezing(layer: keras.layers.Layer) -> None:

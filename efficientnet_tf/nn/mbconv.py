@@ -7,14 +7,12 @@ import keras
 from keras import ops
 
 from efficientnet_tf.arch.scaling import BlockPlan
+from efficientnet_tf.nn.activation import activated, activation_layer
 from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
+from efficientnet_tf.nn.dropout import Dropout
 from efficientnet_tf.nn.fake_quant import build_ranges, range_layer
 from efficientnet_tf.nn.layers import (
     ConvBatchNorm,
-    Dropout,
-    SqueezeExcite,
-    activated,
-    activation_layer,
     conv2d,
     depthwise_conv2d,
     normalization,
@@ -22,6 +20,7 @@ from efficientnet_tf.nn.layers import (
     register,
     said_if_quantized,
 )
+from efficientnet_tf.nn.squeeze_excite import SqueezeExcite
 from efficientnet_tf.nn.step_context import current_step
 
 

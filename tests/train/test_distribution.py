@@ -17,7 +17,8 @@ from helpers.builds import needs_xla_on_the_cpu
 from helpers.toy import NO_DROPOUT, one_device, toy_loop, toy_losses, toy_step, two_cpus
 
 from efficientnet_tf.config import DistributionConfig, UserError
-from efficientnet_tf.nn.layers import BatchNormalization, Dropout
+from efficientnet_tf.nn.dropout import Dropout
+from efficientnet_tf.nn.layers import BatchNormalization
 from efficientnet_tf.nn.step_context import StepContext, step_context
 from efficientnet_tf.train import distribute
 
