@@ -8,9 +8,9 @@ import keras
 from efficientnet_tf.arch.variants import VARIANTS
 from efficientnet_tf.config import UserError
 from efficientnet_tf.imagenet import class_names
+from efficientnet_tf.nn.block import Block
 from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.folding import fold_batch_norm
-from efficientnet_tf.nn.mbconv import Block
 from efficientnet_tf.nn.normalization import Normalization
 from efficientnet_tf.nn.quantization import has_ranges, is_quantized
 

@@ -2,8 +2,8 @@
 
 import keras
 
+from efficientnet_tf.nn.block import Block
 from efficientnet_tf.nn.layers import register
-from efficientnet_tf.nn.mbconv import Block
 
 
 @register

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.block import Block
 from efficientnet_tf.nn.condconv import CondConv2D, DepthwiseCondConv2D
 from efficientnet_tf.nn.expansion import BlockWithExpansion
 from efficientnet_tf.nn.fake_quant import FakeQuant, QuantizedActivation, unranged
 from efficientnet_tf.nn.layers import BatchNormalization, ConvBatchNorm
-from efficientnet_tf.nn.mbconv import Block
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:

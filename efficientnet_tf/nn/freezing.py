@@ -5,8 +5,8 @@ import re
 import keras
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.block import Block
 from efficientnet_tf.nn.layers import BatchNormalization, ConvBatchNorm
-from efficientnet_tf.nn.mbconv import Block
 from efficientnet_tf.nn.network import network_blocks
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from efficientnet_tf.config import UserError
+from efficientnet_tf.nn.block import Block
 from efficientnet_tf.nn.fake_quant import (
     FakeQuant,
     QuantizedDense,
@@ -13,7 +14,7 @@ from efficientnet_tf.nn.fake_quant import (
 )
 from efficientnet_tf.nn.folding import folded_copy, folded_layer
 from efficientnet_tf.nn.layers import ConvBatchNorm
-from efficientnet_tf.nn.mbconv import Block, CondMBConvBlock
+from efficientnet_tf.nn.mbconv import CondMBConvBlock
 from efficientnet_tf.nn.normalization import Normalization
 
 _QUANTIZED = {
