@@ -17,16 +17,14 @@ from efficientnet_tf.exports.formats import (
     check_target,
     installed_formats,
 )
-from efficientnet_tf.exports.measurement import BATCH, threads
+from efficientnet_tf.exports.measurement import threads
 from efficientnet_tf.exports.network import ExportedNetwork, exported_network
 from efficientnet_tf.exports.proof import Pictures, Proof
 from efficientnet_tf.exports.report import ExportFailed, ExportReport, FormatReport, accuracy
 from efficientnet_tf.exports.report_picture import draw_report
+from efficientnet_tf.exports.samples import export_samples, probabilities
 from efficientnet_tf.exports.writers import Writers
-from efficientnet_tf.nn.quantization import is_quantized
-from efficientnet_tf.train.progress import Progress
 
-_NOISE = 16  # images to compare on where no pictures are given
 _MANY_LOST = 0.99  # agreement of int8 below which another network is advised
 
 
@@ -83,22 +81,8 @@ def export(
     if network.has_learned_ranges:
         check_learned_ranges(row.name for row in rows)
         notes.append("int8 has the ranges that were learned in training: no picture calibrates it")
-    is_calibrated = needs_calibration(model, rows)
-    shown = _images(pictures, network, "pictures")
-    ranged = _images(calibration, network, "calibration")
-    if not is_calibrated:
-        ranged = None
-    elif ranged is None:
-        ranged = shown
-        if ranged is None:
-            raise UserError(f"{', '.join(r.name for r in rows if r.is_quantized)}: pictures to "
-                            "calibrate with are needed")  # fmt: skip
-        notes.append("calibrated with the pictures that the formats are compared on")
-    if shown is None:
-        notes.append(f"compared on {_NOISE} images of noise, which says little of real pictures")
-        shown = _noise(network.image_size)
+    samples = export_samples(network, rows, pictures, labels, calibration)
     _check_layers(rows, int16_layers, float_layers)
-    _check_labels(labels, len(shown), network)
     target = Path(directory)
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -107,30 +91,26 @@ def export(
     ):
         draft = Path(beside, "export")
         draft.mkdir()
-        proof = Proof(network, Pictures(shown, labels, _expected(network, shown, verbose)), scratch)
-        measured = shown if ranged is None else ranged
-        writers = Writers(network, draft, scratch, measured, int16_layers, float_layers, verbose)
+        expected = probabilities(network, samples.shown, verbose)
+        proof = Proof(network, Pictures(samples.shown, labels, expected), scratch)
+        ranged = samples.shown if samples.calibration is None else samples.calibration
+        writers = Writers(network, draft, scratch, ranged, int16_layers, float_layers, verbose)
         entries = tuple(_entry(row, writers, proof, min_agreement, verbose) for row in rows)
         report = ExportReport(
             network.model.name,
             network.image_size,
             len(network.label_names),
-            len(shown),
-            0 if ranged is None else len(ranged),
+            len(samples.shown),
+            0 if samples.calibration is None else len(samples.calibration),
             threads(),
-            *(accuracy(proof.pictures.expected, labels, k) for k in (1, 5)),
+            *(accuracy(expected, labels, k) for k in (1, 5)),
             entries,
-            (*notes, *_advice(network, entries)),
+            (*notes, *samples.notes, *_advice(network, entries)),
         )
         _finish(network, report, draft, target)
     if any(entry.problem for entry in entries):
         raise ExportFailed(report, str(directory))
     return report
-
-
-def needs_calibration(model: keras.Model, rows: Sequence[Format]) -> bool:
-    """Whether a format takes the ranges of whole numbers from pictures."""
-    return any(row.is_quantized for row in rows) and not is_quantized(model)
 
 
 def _entry(
@@ -175,58 +155,11 @@ def _finish(network: ExportedNetwork, report: ExportReport, draft: Path, target:
     draft.rename(target)
 
 
-def _images(images: np.ndarray | None, network: ExportedNetwork, what: str) -> np.ndarray | None:
-    if images is None:
-        return None
-    images = np.asarray(images, np.float32)
-    size = network.image_size
-    if images.shape[1:] != (size, size, 3):
-        raise UserError(f"{what} of shape {images.shape}: {network.model.name} takes images "
-                        f"[N, {size}, {size}, 3]")  # fmt: skip
-    if not len(images):
-        raise UserError(f"{what}: there are none")
-    if not np.isfinite(images).all() or images.max() <= 1:
-        raise UserError(f"{what} must be RGB in 0..255; these are {images.min()}..{images.max()}")
-    return images
-
-
-def _noise(size: int) -> np.ndarray:
-    random = np.random.default_rng(0)
-    coarse = random.uniform(0, 255, (_NOISE, 8, 8, 3)).astype(np.float32)
-    return tf.image.resize(coarse, (size, size), "bicubic").numpy().clip(0, 255)
-
-
 def _check_layers(rows, int16_layers, float_layers) -> None:
     is_mixed = any(row.name == "litert_mixed" for row in rows)
     if is_mixed != bool(int16_layers or float_layers):
         raise UserError("litert_mixed goes with --int16_layers or --float_layers, patterns of the "
                         "layers that are not int8")  # fmt: skip
-
-
-def _check_labels(labels: Sequence[int] | None, count: int, network: ExportedNetwork) -> None:
-    if labels is None:
-        return
-    classes = len(network.label_names)
-    if len(labels) != count:
-        raise UserError(f"{len(labels)} labels for {count} pictures")
-    if wrong := [label for label in labels if not 0 <= label < classes]:
-        raise UserError(f"label {wrong[0]} is none of the {classes} classes, 0 to {classes - 1}")
-
-
-def _expected(network: ExportedNetwork, images: np.ndarray, verbose: bool) -> np.ndarray:
-    """The probabilities of the Keras model, float32 [N, C]."""
-    infer = tf.function(lambda x: network.original(x, training=False), autograph=False)
-    progress = Progress("keras", len(images), unit="image", enabled=verbose)
-    parts = []
-    for start in range(0, len(images), BATCH):
-        parts.append(infer(images[start : start + BATCH]).numpy())
-        progress.update(min(start + BATCH, len(images)))
-    progress.close()
-    expected = np.concatenate(parts)
-    if not np.isfinite(expected).all():
-        raise UserError(f"{network.model.name}: its own probabilities are no numbers; see its "
-                        "weights")  # fmt: skip
-    return expected
 
 
 def _advice(network: ExportedNetwork, entries: Sequence[FormatReport]) -> list[str]:

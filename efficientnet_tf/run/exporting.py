@@ -6,13 +6,14 @@ import keras
 
 from efficientnet_tf.config import ModelConfig, RunConfig, UserError
 from efficientnet_tf.data import Source
-from efficientnet_tf.exports.exporting import export, needs_calibration
+from efficientnet_tf.exports.exporting import export
 from efficientnet_tf.exports.formats import (
     check_learned_ranges,
     check_target,
     installed_formats,
 )
 from efficientnet_tf.exports.report import ExportFailed, ExportReport
+from efficientnet_tf.exports.samples import needs_calibration
 from efficientnet_tf.nn.network import build_network
 from efficientnet_tf.run.export_pictures import (
     MOST_COMPARED,
