@@ -33,7 +33,7 @@ def main() -> None:
         for model in options.models:
             for batch in options.batches:
                 for remat in options.remat:
-                    measure(model, batch, remat, options.chips, options.results)
+                    measure((model, batch, remat), options.chips, options.effort, options.results)
     print(table(read(options.results)))
 
 
@@ -43,15 +43,23 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--batches", nargs="*", type=int, default=[128], help="of one core")
     parser.add_argument("--chips", nargs="*", choices=tpu_compiler.CHIPS, default=["v3"])
     parser.add_argument("--remat", nargs="*", choices=REMAT, default=["none"])
+    parser.add_argument("--effort", type=float, default=0.0, help="of the compiler, from -1 to 1")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="compile nothing, print the results")
     return parser.parse_args()
 
 
-def measure(model: str, batch: int, remat: str, chips: list[str], results: Path) -> None:
-    """Adds a line to the results for each chip that has none for this step yet."""
-    done = {(r["model"], r["batch"], r["remat"], r["chip"]) for r in read(results)}
-    chips = [chip for chip in chips if (model, batch, remat, chip) not in done]
+def measure(step: tuple[str, int, str], chips: list[str], effort: float, results: Path) -> None:
+    """Adds a line to the results for each chip that has none for this step yet.
+
+    Args:
+      step: the name of the network, the images of a batch, what is computed again.
+    """
+    model, batch, remat = step
+    done = {
+        (r["model"], r["batch"], r["remat"], r["chip"], r.get("effort", 0.0)) for r in read(results)
+    }
+    chips = [chip for chip in chips if (*step, chip, effort) not in done]
     if not chips:
         return
     started = time.time()
@@ -60,7 +68,7 @@ def measure(model: str, batch: int, remat: str, chips: list[str], results: Path)
     for chip in chips:
         started = time.time()
         line = {"model": model, "batch": batch, "remat": remat, "chip": chip}
-        line |= needs(module, tpu_compiler.CHIPS[chip], batch)
+        line |= {"effort": effort} | needs(module, tpu_compiler.CHIPS[chip], batch, effort)
         line["seconds"] = round(time.time() - started)
         print(json.dumps(line), flush=True)
         with results.open("a") as file:
@@ -78,10 +86,10 @@ def training_step(name: str, batch: int, remat: str):
     return tf.function(step, jit_compile=True), data
 
 
-def needs(module: bytes, chip: tpu_compiler.Chip, batch: int) -> dict[str, object]:
+def needs(module: bytes, chip: tpu_compiler.Chip, batch: int, effort: float) -> dict[str, object]:
     """What the compiler says of a step, in units for people."""
     try:
-        found = tpu_compiler.compile_for(chip, module)
+        found = tpu_compiler.compile_for(chip, module, effort)
     except Exception as error:  # JAX's error for memory is that for everything else
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -106,7 +114,8 @@ def table(results: list[dict]) -> str:
     ]
     for r in sorted(results, key=lambda r: (r["model"], r["chip"], r["batch"], r["remat"])):
         chip = tpu_compiler.CHIPS[r["chip"]]
-        start = f"| {r['model']} | {r['chip']} | {r['batch']} | {r['remat']} |"
+        name = r["chip"] if not r.get("effort") else f"{r['chip']}, effort {r['effort']:g}"
+        start = f"| {r['model']} | {name} | {r['batch']} | {r['remat']} |"
         of = f"{chip.memory / 2**30:.0f} GiB"
         if not r["fits"]:
             lines.append(f"{start} too much | {of} | | | |")

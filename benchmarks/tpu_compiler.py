@@ -75,8 +75,11 @@ def stablehlo(function, *arguments) -> bytes:
     return lower(stage="stablehlo_serialized", platform_name="CPU")
 
 
-def compile_for(chip: Chip, module: bytes) -> Needs:
+def compile_for(chip: Chip, module: bytes, effort: float = 0.0) -> Needs:
     """Compiles a serialized StableHLO module for the first core of a chip's topology.
+
+    Args:
+      effort: of the compiler to save time and memory, from -1 (least) by way of 0 (usual) to 1.
 
     Raises:
       jax.errors.JaxRuntimeError: an op that TPUs lack, or more memory than the core has.
@@ -96,6 +99,8 @@ def compile_for(chip: Chip, module: bytes) -> Needs:
     topology = topologies.get_topology_desc(platform="tpu", topology_name=chip.topology)
     device = topology.devices[0]
     options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
+    build = options.executable_build_options
+    build.exec_time_optimization_effort = build.memory_fitting_effort = effort
     # As TensorFlow and JAX do: a TPU takes some thousand arguments, and B7 has more variables.
     (entry,) = (op for op in parsed.body if ir.StringAttr(op.sym_name).value == "main")
     options.parameter_is_tupled_arguments = len(entry.arguments) > _MOST_ARGUMENTS
