@@ -197,6 +197,8 @@ def test_an_interrupted_start_is_one_line(seconds, tmp_path):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # A terminal's own; tests that run in the background are deaf to Ctrl-C, and so are theirs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
