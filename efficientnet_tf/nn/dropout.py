@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from efficientnet_tf.nn.layers import register
 from efficientnet_tf.nn.step_context import current_step, is_training
 
 
@@ -30,7 +31,7 @@ class StepSeedGenerator(keras.random.SeedGenerator):
         return seed + ops.stack([ops.cast(kernels.replica_id(), seed.dtype) * 7919, 0])
 
 
-@keras.saving.register_keras_serializable(package="efficientnet_tf")
+@register
 class Dropout(keras.layers.Layer):
     """Drops single features, or with `per_example` the whole branch of an example.
 

@@ -5,10 +5,10 @@ from keras import ops
 
 from efficientnet_tf.nn.activation import activation_layer
 from efficientnet_tf.nn.fake_quant import build_ranges, quantized_sigmoid, range_layer
-from efficientnet_tf.nn.layers import conv2d, said_if_quantized
+from efficientnet_tf.nn.layers import conv2d, register, said_if_quantized
 
 
-@keras.saving.register_keras_serializable(package="efficientnet_tf")
+@register
 class SqueezeExcite(keras.layers.Layer):
     """Channel attention (Hu et al. 2018): mean over H, W -> reduce -> expand -> sigmoid -> scale.
 

@@ -30,17 +30,21 @@ def photo(height=61, width=83, seed=0):
     return np.clip(110 + 80 * np.stack(waves, -1) + noise, 3, 250).astype(np.uint8)
 
 
+def signature(examples):
+    """Of the image and the arguments; images of any size."""
+    arguments = (tf.TensorSpec(np.shape(argument)) for argument in examples[0][1:])
+    return (tf.TensorSpec([None, None, 3], tf.uint8), *arguments)
+
+
 def in_dataset(function, examples, static=True):
     """`function(image, *arguments)` of each example in one tf.data map; arguments are tensors."""
     shape = examples[0][0].shape
-    signature = [tf.TensorSpec([None, None, 3], tf.uint8)]
-    signature += [tf.TensorSpec(np.shape(argument)) for argument in examples[0][1:]]
 
     def mapped(image, *arguments):
         return function(tf.ensure_shape(image, shape) if static else image, *arguments)
 
     dataset = tf.data.Dataset.from_generator(
-        lambda: iter(map(tuple, examples)), output_signature=tuple(signature)
+        lambda: iter(map(tuple, examples)), output_signature=signature(examples)
     )
     return list(dataset.map(mapped).as_numpy_iterator())
 
@@ -51,9 +55,7 @@ def road_eager(function, examples):
 
 def road_function(function, examples):
     """As in a model: TensorFlow's graph optimizer rewrites it, which it does not in tf.data."""
-    specs = [tf.TensorSpec([None, None, 3], tf.uint8)]
-    specs += [tf.TensorSpec(np.shape(argument)) for argument in examples[0][1:]]
-    traced = tf.function(function, input_signature=specs, autograph=False)
+    traced = tf.function(function, input_signature=signature(examples), autograph=False)
     examples = [(image, *map(np.float32, arguments)) for image, *arguments in examples]
     return [traced(*example).numpy() for example in examples]
 
