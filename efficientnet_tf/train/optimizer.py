@@ -10,6 +10,8 @@ Keras' own optimizers cannot replace them:
    not scale the decay.
 """
 
+from types import ModuleType
+
 import keras
 from keras import ops
 
@@ -17,6 +19,15 @@ from efficientnet_tf.config import OptimizerConfig, unknown_name
 from efficientnet_tf.train.variable_roles import is_kernel
 
 register = keras.saving.register_keras_serializable(package="efficientnet_tf")
+
+
+def _kernels() -> ModuleType | None:
+    """TF1's rules as single operations; None on other backends, which have the rules below."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    from efficientnet_tf.train import update_kernels
+
+    return update_kernels
 
 
 @register
@@ -59,6 +70,10 @@ class RMSprop(keras.optimizers.Optimizer):
         mean_square, momentum = self.mean_squares[index], self.momentums[index]
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
+        if kernels := _kernels():
+            constants = self.decay, self.momentum, self.epsilon
+            kernels.apply_rmsprop(variable, mean_square, momentum, gradient, rate, *constants)
+            return
         change = (ops.square(gradient) - mean_square) * (1.0 - self.decay)
         self.assign_add(mean_square, change)
         step = rate * gradient * ops.rsqrt(mean_square + self.epsilon)
@@ -91,10 +106,17 @@ class Momentum(keras.optimizers.Optimizer):
         self.momentums = [self.add_variable_from_reference(v, "momentum") for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
+        rate = ops.cast(learning_rate, variable.dtype)
+        self._accumulate(ops.cast(gradient, variable.dtype), variable, rate)
+
+    def _accumulate(self, gradient, variable, rate):
+        """TF1's rule, with everything of the variable's dtype."""
         momentum = self.momentums[self._get_variable_index(variable)]
-        gradient = ops.cast(gradient, variable.dtype)
+        if kernels := _kernels():
+            kernels.apply_momentum(variable, momentum, gradient, rate, self.momentum)
+            return
         self.assign(momentum, self.momentum * momentum + gradient)
-        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * momentum)
+        self.assign_sub(variable, rate * momentum)
 
     def get_config(self):
         return {**super().get_config(), "momentum": self.momentum}
@@ -135,9 +157,7 @@ class LARS(Momentum):
             ratio = self.eeta * w_norm / (g_norm + self.l2 * w_norm + self.epsilon)
             rate = rate * ops.where((w_norm > 0) & (g_norm > 0), ratio, 1.0)
             gradient = gradient + self.l2 * weights
-        momentum = self.momentums[index]
-        self.assign(momentum, self.momentum * momentum + rate * gradient)
-        self.assign_sub(variable, momentum)
+        self._accumulate(rate * gradient, variable, ops.ones_like(rate))
 
     def get_config(self):
         config = {"l2": self.l2, "eeta": self.eeta, "epsilon": self.epsilon}
@@ -163,10 +183,26 @@ class AdamW(keras.optimizers.Adam):
         self._decayed = [is_kernel(v) for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
-        if self.decoupled_decay and self._decayed[self._get_variable_index(variable)]:
-            rate = ops.cast(learning_rate, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype)
+        index = self._get_variable_index(variable)
+        if self.decoupled_decay and self._decayed[index]:
             self.assign_sub(variable, rate * self.decoupled_decay * variable)
-        super().update_step(gradient, variable, learning_rate)
+        kernels = _kernels()
+        if kernels is None or self.amsgrad:
+            super().update_step(gradient, variable, rate)
+            return
+        steps = ops.cast(self.iterations + 1, variable.dtype)
+        kernels.apply_adam(
+            variable,
+            self._momentums[index],
+            self._velocities[index],
+            ops.cast(gradient, variable.dtype),
+            rate,
+            steps,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+        )
 
     def get_config(self):
         return {**super().get_config(), "weight_decay": self.decoupled_decay}
