@@ -41,7 +41,8 @@ RESERVED = {
     "matplotlib": {"study/drawing.py"},
     "keras_cv": {"data/augment/mixing.py"},
     "tensorflow": {
-        *("nn/tensorflow_ops.py", "data", "exports", "run", "study/probe.py", "train", "weights")
+        *("nn/cpu_gradients.py", "nn/tensorflow_ops.py", "study/probe.py"),
+        *("data", "exports", "run", "train", "weights"),
     },
 }
 

@@ -18,7 +18,7 @@ def activated(activation: Callable, x):
     """`activation(x)`, where a step asks for it by an op that is faster to train."""
     step = current_step()
     if step and step.compiled_swish and activation is keras.activations.silu:
-        from efficientnet_tf.nn import tensorflow_ops as kernels
+        from efficientnet_tf.nn import cpu_gradients
 
-        return kernels.swish(x)
+        return cpu_gradients.swish(x)
     return activation(x)

@@ -10,8 +10,8 @@ import math
 import keras
 from keras import ops
 
+from efficientnet_tf.nn.convolutions import depthwise_conv, pad
 from efficientnet_tf.nn.layers import conv_initializer, register
-from efficientnet_tf.nn.padding import pad
 
 
 class _Experts(keras.layers.Layer):
@@ -105,7 +105,7 @@ class DepthwiseCondConv2D(_Experts):
         x = ops.reshape(ops.transpose(inputs, (1, 2, 0, 3)), (1, height, width, -1))
         kernel = ops.squeeze(ops.transpose(self.mix(routing), (1, 2, 0, 3, 4)), -1)
         kernel = ops.reshape(kernel, (self.kernel_size, self.kernel_size, -1, 1))
-        x = ops.depthwise_conv(x, kernel, self.strides, padding, "channels_last")
+        x = depthwise_conv(x, kernel, self.strides, padding)
         x = ops.reshape(x, (*ops.shape(x)[1:3], -1, channels))
         return self.with_bias(ops.transpose(x, (2, 0, 1, 3)))
 

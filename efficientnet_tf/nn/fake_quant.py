@@ -11,8 +11,8 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from efficientnet_tf.nn.convolutions import SymmetricConv2D, SymmetricDepthwiseConv2D
 from efficientnet_tf.nn.normalization import Normalization
-from efficientnet_tf.nn.padding import SymmetricConv2D, SymmetricDepthwiseConv2D
 from efficientnet_tf.nn.step_context import current_step, is_training
 
 fake_quant = keras.quantizers.fake_quant_with_min_max_vars

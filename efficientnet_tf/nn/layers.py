@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from efficientnet_tf.nn.activation import activated, activation_layer
+from efficientnet_tf.nn.convolutions import CONVOLUTIONS
 from efficientnet_tf.nn.fake_quant import QUANTIZED_CONVOLUTIONS, build_ranges
-from efficientnet_tf.nn.padding import CONVOLUTIONS
 from efficientnet_tf.nn.step_context import current_step, is_training
 
 # Explicit, so that a saved network loads whatever `image_data_format` Keras is set to.

@@ -9,12 +9,12 @@ import keras
 from efficientnet_tf.arch.scaling import block_plans, head_filters, stem_filters
 from efficientnet_tf.config import MIN_IMAGE_SIZE, ModelConfig, UserError, unknown_name
 from efficientnet_tf.nn.block import Block
+from efficientnet_tf.nn.convolutions import CONVOLUTIONS
 from efficientnet_tf.nn.dropout import Dropout
 from efficientnet_tf.nn.expansion import BlockWithExpansion
 from efficientnet_tf.nn.layers import ConvBatchNorm, dense_initializer
 from efficientnet_tf.nn.mbconv import build_block
 from efficientnet_tf.nn.normalization import Normalization, per_channel
-from efficientnet_tf.nn.padding import CONVOLUTIONS
 from efficientnet_tf.nn.quantization import quantize_aware
 
 

@@ -26,6 +26,7 @@ class StepContext:
       plain_moments: batch norm takes its moments by reductions and not by a fused kernel, as it
         does in any case where replicas share them; better for a TPU's compiler.
       compiled_swish: swish has a gradient that XLA compiles, for CPUs.
+      cpu_gradients: convolutions have gradients in the form that is fastest on CPUs.
       remat: blocks keep their input alone for the backward pass, which computes the rest again.
       recomputing: a block is being computed again. Keras, which tells layers whether they train,
         is not there then; and the moving statistics have been updated before.
@@ -36,6 +37,7 @@ class StepContext:
     batch_norm_replicas: int = 1
     plain_moments: bool = False
     compiled_swish: bool = False
+    cpu_gradients: bool = False
     remat: bool = False
     recomputing: bool = False
 

@@ -1,4 +1,4 @@
-"""The one place under `nn` that needs TensorFlow: fused batch norm, replicas, recomputation."""
+"""What of `nn` needs TensorFlow on every device: fused batch norm, replicas, recomputation."""
 
 import dataclasses
 from collections.abc import Callable
@@ -32,8 +32,16 @@ def fused_batch_norm_training(x, gamma, beta, epsilon):
     y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
         x, gamma, beta, epsilon=epsilon, is_training=True
     )
-    count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
-    return y, mean, variance * (tf.maximum(count - 1.0, 1.0) / count)
+    return y, mean, variance * _population_share(x)
+
+
+def _population_share(x):
+    """(n - 1) / n of the n values of a channel of `x`; a number where its shape is known."""
+    count = x.shape[:-1].num_elements()
+    if count is None:
+        count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
+        return tf.maximum(count - 1.0, 1.0) / count
+    return max(count - 1, 1) / count
 
 
 def plain_batch_norm_training(x, gamma, beta, epsilon, replicas):
@@ -76,25 +84,6 @@ def _group_mean(moments, replicas):
     sizes = tf.constant([replicas] * (groups - 1) + [last], moments.dtype)
     table = context.all_reduce(tf.distribute.ReduceOp.SUM, row[:, None] * moments)
     return tf.linalg.matvec(table, row / sizes, transpose_a=True)
-
-
-@tf.custom_gradient
-def swish(x):
-    """`x * sigmoid(x)` with a gradient that XLA computes in one pass over memory, of static shape.
-
-    Op by op it is five passes, a seventh of the time of a training step of B0 on a CPU.
-    """
-
-    def gradient(upstream):
-        return _swish_gradient(x, upstream)
-
-    return x * tf.sigmoid(x), gradient
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _swish_gradient(x, upstream):
-    sigmoid = tf.sigmoid(x)
-    return upstream * (sigmoid * (1.0 + x * (1.0 - sigmoid)))
 
 
 def recomputed(

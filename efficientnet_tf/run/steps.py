@@ -67,6 +67,7 @@ def build_step(
     variables = [*model.weights, *optimizer.variables, *model.trainable_variables]
     variables += ema.shadows if ema else []
     memory = step_memory(config, session.network, strategy, model.compute_dtype, variables)
+    for_cpus = _takes_long_on_cpus(session)
     step = TrainStep(
         model,
         optimizer,
@@ -78,7 +79,8 @@ def build_step(
         rate_factors(model, stage_sizes(session.network), config.optimizer.layer_decay),
         _class_weights(session),
         plain_moments=distribute.is_tpu(strategy),
-        compiled_swish=_compiles_swish(session),
+        compiled_swish=for_cpus and data.xla_works(),
+        cpu_gradients=for_cpus,
         loss_scale=loss_scale,
         compiled=config.distribution.use_xla and not distribute.is_tpu(strategy),
     )
@@ -100,16 +102,15 @@ def _start(session: Session) -> Report:
     return report
 
 
-def _compiles_swish(session: Session) -> bool:
-    """On CPUs with XLA, for steps long enough to make up for a second or two of compiling."""
+def _takes_long_on_cpus(session: Session) -> bool:
+    """Whether steps are long enough to make up for a start that is a second or two longer.
+
+    On CPUs, and by TensorFlow's own kernels instead of XLA's.
+    """
     config = session.config
     pixels = session.share("train_batch_size") * config.data.image_size**2
-    return (
-        pixels >= _MANY_PIXELS
-        and distribute.is_cpu(session.strategy)
-        and not config.distribution.use_xla
-        and data.xla_works()
-    )
+    on_cpus = distribute.is_cpu(session.strategy) and not config.distribution.use_xla
+    return on_cpus and pixels >= _MANY_PIXELS
 
 
 def _check_accumulation(session: Session) -> None:

@@ -40,7 +40,7 @@ class TrainStep:
       clip_norm: the largest global norm of the gradients, 0 for any.
       rate_factors: what to multiply the rate of each variable by, by its path; empty for nothing.
       class_weights: one for each output of the network; None for none.
-      plain_moments, compiled_swish: see `StepContext`.
+      plain_moments, compiled_swish, cpu_gradients: see `StepContext`.
       loss_scale: of a network that computes in float16; None for another.
       compiled: by XLA, forward and backward pass; the sum over replicas is not part of that.
     """
@@ -56,6 +56,7 @@ class TrainStep:
     class_weights: Sequence[float] | None = None
     plain_moments: bool = False
     compiled_swish: bool = False
+    cpu_gradients: bool = False
     loss_scale: LossScale | None = None
     compiled: bool = False
 
@@ -164,6 +165,7 @@ class TrainStep:
             batch_norm_replicas=self.batch_norm_replicas,
             plain_moments=self.plain_moments,
             compiled_swish=self.compiled_swish,
+            cpu_gradients=self.cpu_gradients,
             remat=self.config.remat == "blocks",
         )
 
