@@ -27,7 +27,7 @@ _COMPILED, _SWISH, _RELU = 0.85, 3.3, 1.9
 # Under a compiler, in a network with fused blocks and swish.
 _COMPILED_FUSED = 1.3
 # Under a compiler that computes blocks again: it begins with some of them early.
-_COMPILED_REMAT = 1.65
+_COMPILED_REMAT = 1.9
 # Gradients of the block that is being differentiated, for each of its activations.
 _GRADIENTS = 2.5
 # GiB of each device as TensorFlow sees it: of a core of v2 and v3, of a chip of the others.
@@ -78,11 +78,12 @@ class StepMemory:
 
     def advice(self) -> str:
         """The flags with which a step that does not fit would."""
-        ways = [self._smaller_batch(self.remat)]
+        batch, with_remat = self._smaller_batch(self.remat), self._smaller_batch(True)
+        ways = [batch]
         if not self.remat and self._has(True):
             ways.append("--remat=blocks")
-        elif not self.remat and (batch := self._smaller_batch(True)):
-            ways.append(f"{batch} --remat=blocks")
+        elif with_remat != batch:
+            ways.append(f"{with_remat} --remat=blocks")
         return " or ".join(way for way in ways if way) or "a smaller --input_image_size"
 
     def _need(self, remat: bool) -> int:

@@ -40,8 +40,9 @@ def estimate(name, batch, dtype="float32", replicas=None, use_xla=False, **train
 
 
 def compiled():
+    """What the compiler says that a step needs, where it made an effort to need little."""
     lines = map(json.loads, COMPILED.read_text().splitlines())
-    return [line for line in lines if line["fits"]]
+    return [line for line in lines if line["fits"] and line.get("effort", 0.0) >= 0]
 
 
 @pytest.mark.parametrize(
@@ -82,9 +83,15 @@ def test_the_default_batch_of_b5_does_not_fit_a_v3_8_and_what_does_is_named():
     memory = estimate("efficientnet-b5", 2048, "bfloat16", replicas=8)
     assert memory.available == 16 * GIB and not memory.fits
     assert str(memory).startswith("a step of 256 images a replica needs about 5")
-    assert memory.advice() == "--train_batch_size=512 or --train_batch_size=1024 --remat=blocks"
-    for ways in ({"batch": 512}, {"batch": 1024, "remat": "blocks"}):
-        assert estimate("efficientnet-b5", dtype="bfloat16", replicas=8, **ways).fits
+    assert memory.advice() == "--train_batch_size=512"
+    assert estimate("efficientnet-b5", 512, "bfloat16", replicas=8).fits
+
+
+def test_recomputing_is_named_where_a_larger_batch_fits_with_it():
+    memory = estimate("efficientnet-b7", 2048, "bfloat16", replicas=8)
+    assert memory.advice() == "--train_batch_size=128 or --train_batch_size=256 --remat=blocks"
+    for ways in ({"batch": 128}, {"batch": 256, "remat": "blocks"}):
+        assert estimate("efficientnet-b7", dtype="bfloat16", replicas=8, **ways).fits
 
 
 RECIPES = sorted(path.stem for path in (ROOT / "flags").glob("imagenet-*-tpu-v3-*.flags"))
