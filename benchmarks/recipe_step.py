@@ -8,6 +8,9 @@ from efficientnet_tf.train.optimizer import build_optimizer
 from efficientnet_tf.train.schedule import build_schedule
 from efficientnet_tf.train.step import TrainStep
 
+# What a run sets on CPUs for images as large as the paper's.
+ON_CPUS = {"compiled_swish": True, "cpu_gradients": True}
+
 
 def recipe_step(model: keras.Model, batch: int, config: TrainConfig, **fields: object) -> TrainStep:
     """The project's own step with the original's optimizer, schedule and average.

@@ -88,12 +88,12 @@ def build_seconds(model: str, candidate: str) -> float:
 
 def first_step_seconds(model: str, candidate: str) -> float:
     import tensorflow as tf
-    from recipe_step import recipe_step
+    from recipe_step import ON_CPUS, recipe_step
 
     from efficientnet_tf.config import TrainConfig
 
     network = maker(candidate)(model)
-    step = recipe_step(network, BATCH, TrainConfig())
+    step = recipe_step(network, BATCH, TrainConfig(), **ON_CPUS)
     images = tf.random.uniform([BATCH, *network.input_shape[1:]], maxval=255.0)
     batch = {"image": images, "label": tf.one_hot(tf.range(BATCH), network.output_shape[-1])}
     function = tf.function(lambda: step(batch), autograph=False)

@@ -25,12 +25,12 @@ from networks import (
 def in_tensorflow(build: Callable) -> Callable[[Task], Callable]:
     def work(task):
         import tensorflow as tf
-        from recipe_step import recipe_step
+        from recipe_step import ON_CPUS, recipe_step
 
         from efficientnet_tf.config import TrainConfig
 
         model = build(task.model, task.size)
-        step = recipe_step(model, task.batch, TrainConfig(), compiled_swish=True)
+        step = recipe_step(model, task.batch, TrainConfig(), **ON_CPUS)
         labels = tf.one_hot(tf.range(task.batch), model.output_shape[-1])
         batch = {"image": tf.constant(task.images()), "label": labels}
         function = tf.function(lambda: step(batch), autograph=False)

@@ -48,7 +48,11 @@ def depthwise_conv(x, kernel, strides: int, padding: str):
             to_x = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
                 input_sizes=tf.shape(x), filter=kernel, out_backprop=upstream, **settings
             )
-            return to_x, _depthwise_kernel_gradient(x, kernel.shape, upstream, strides, padding)
+            # Not before: the parts of `x` could be copied as soon as it is there, and would lie in
+            # memory until the backward pass comes to them.
+            with tf.control_dependencies([upstream]):
+                to_kernel = _depthwise_kernel_gradient(x, kernel.shape, upstream, strides, padding)
+            return to_x, to_kernel
 
         return tf.nn.depthwise_conv2d(x, kernel, **settings), gradient
 
