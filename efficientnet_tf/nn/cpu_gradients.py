@@ -8,7 +8,7 @@ import tensorflow as tf
 
 # The widest depthwise kernel for whose gradient oneDNN has fast code. Five columns take it 8 to 30
 # times as long as three.
-MOST_COLUMNS = 3
+_MOST_COLUMNS = 3
 
 
 @tf.custom_gradient
@@ -31,7 +31,7 @@ def _swish_gradient(x, upstream):
 
 
 def depthwise_conv(x, kernel, strides: int, padding: str):
-    """A depthwise convolution whose kernel gradient is taken `MOST_COLUMNS` columns at a time.
+    """A depthwise convolution whose kernel gradient is taken three columns at a time.
 
     Args:
       x: [N, H, W, C], of static height and width.
@@ -39,7 +39,7 @@ def depthwise_conv(x, kernel, strides: int, padding: str):
       padding: `same` or `valid`.
     """
     settings = {"strides": [1, strides, strides, 1], "padding": padding.upper()}
-    if kernel.shape[1] <= MOST_COLUMNS:
+    if kernel.shape[1] <= _MOST_COLUMNS:
         return tf.nn.depthwise_conv2d(x, kernel, **settings)
 
     @tf.custom_gradient
@@ -68,12 +68,12 @@ def _depthwise_kernel_gradient(x, shape, upstream, strides: int, padding: str):
         return start, start + steps + length
 
     parts = []
-    for column in range(0, shape[1], MOST_COLUMNS):
+    for column in range(0, shape[1], _MOST_COLUMNS):
         # The last part begins inside the one before it where the columns left are fewer.
-        first = min(column, shape[1] - MOST_COLUMNS)
+        first = min(column, shape[1] - _MOST_COLUMNS)
         part = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
-            input=_window(x, seen(1, 0, shape[0]), seen(2, first, MOST_COLUMNS)),
-            filter_sizes=[shape[0], MOST_COLUMNS, *shape[2:]],
+            input=_window(x, seen(1, 0, shape[0]), seen(2, first, _MOST_COLUMNS)),
+            filter_sizes=[shape[0], _MOST_COLUMNS, *shape[2:]],
             out_backprop=upstream,
             strides=[1, strides, strides, 1],
             padding="VALID",

@@ -79,12 +79,12 @@ class StepMemory:
     def advice(self) -> str:
         """The flags with which a step that does not fit would."""
         batch, with_remat = self._smaller_batch(self.remat), self._smaller_batch(True)
-        ways = [batch]
+        ways = [f"--train_batch_size={batch}"] if batch else []
         if not self.remat and self._has(True):
             ways.append("--remat=blocks")
-        elif with_remat != batch:
-            ways.append(f"{with_remat} --remat=blocks")
-        return " or ".join(way for way in ways if way) or "a smaller --input_image_size"
+        elif with_remat > batch:
+            ways.append(f"--train_batch_size={with_remat} --remat=blocks")
+        return " or ".join(ways) or "a smaller --input_image_size"
 
     def _need(self, remat: bool) -> int:
         image = self.image_with_remat if remat else self.image
@@ -93,14 +93,12 @@ class StepMemory:
     def _has(self, remat: bool) -> bool:
         return self.available is None or self._need(remat) <= self.available
 
-    def _smaller_batch(self, remat: bool) -> str | None:
-        """The largest power of two a replica that is smaller and fits, as a flag."""
+    def _smaller_batch(self, remat: bool) -> int:
+        """The largest power of two a replica that is smaller and fits, for all; 0 for none."""
         image = self.image_with_remat if remat else self.image
         room = (self.available - self.fixed) // image if self.available else self.share
         share = min(room * self.parts, self.share - 1)
-        if share < 1:
-            return None
-        return f"--train_batch_size={2 ** int(math.log2(share)) * self.replicas}"
+        return 2 ** int(math.log2(share)) * self.replicas if share >= 1 else 0
 
 
 def step_memory(

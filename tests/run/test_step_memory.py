@@ -39,10 +39,17 @@ def estimate(name, batch, dtype="float32", replicas=None, use_xla=False, **train
         return step_memory.step_memory(config, network, strategy, dtype, parameters)
 
 
+# With the compiler's least effort they need up to twice what they would otherwise (docs/tpu.md).
+LARGE = ("efficientnet-b5", "efficientnet-b7")
+
+
 def compiled():
-    """What the compiler says that a step needs, where it made an effort to need little."""
     lines = map(json.loads, COMPILED.read_text().splitlines())
-    return [line for line in lines if line["fits"] and line.get("effort", 0.0) >= 0]
+    return [
+        line
+        for line in lines
+        if line["fits"] and not (line.get("effort", 0.0) < 0 and line["model"] in LARGE)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +99,13 @@ def test_recomputing_is_named_where_a_larger_batch_fits_with_it():
     assert memory.advice() == "--train_batch_size=128 or --train_batch_size=256 --remat=blocks"
     for ways in ({"batch": 128}, {"batch": 256, "remat": "blocks"}):
         assert estimate("efficientnet-b7", dtype="bfloat16", replicas=8, **ways).fits
+
+
+def test_recomputing_is_not_named_where_a_larger_batch_does_not_fit_with_it():
+    """It names what fits: nothing, where recomputing blocks would need more."""
+    memory = with_memory(estimate("efficientnet-b0", 64), 1)
+    worse = dataclasses.replace(memory, image_with_remat=2 * memory.available)
+    assert worse.advice() == memory.advice().partition(" or ")[0] != ""
 
 
 RECIPES = sorted(path.stem for path in (ROOT / "flags").glob("imagenet-*-tpu-v3-*.flags"))
