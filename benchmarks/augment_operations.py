@@ -47,10 +47,18 @@ def main() -> None:
 
 
 def applied(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """One operation with a fixed argument and place."""
+    """One operation with an argument and a place that are the same, but unknown in advance.
+
+    Of constants TensorFlow would compute once and for all what a run computes for each image.
+    """
     row = OPERATIONS[name]
-    argument = tf.constant(row.argument(MAGNITUDE, REACH) if row.argument else 0.0, tf.float32)
-    return lambda image: row.apply(image, argument, tf.constant([0.4, 0.4]))
+    argument = row.argument(MAGNITUDE, REACH) if row.argument else 0.0
+
+    def function(image: tf.Tensor) -> tf.Tensor:
+        zero = tf.cast(image[0, 0, 0] // 255 // 2, tf.float32)
+        return row.apply(image, argument + zero, tf.constant([0.4, 0.4]) + zero)
+
+    return function
 
 
 def microseconds(

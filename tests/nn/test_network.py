@@ -101,7 +101,9 @@ def test_without_top():
     for pooling, reduce in (("avg", np.mean), ("max", np.max)):
         model = build(include_top=False, pooling=pooling)
         plain = keras.Model(model.input, model.get_layer("head").output)
-        np.testing.assert_allclose(model(image), reduce(plain(image), axis=(1, 2)), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            model(image), reduce(plain(image), axis=(1, 2)), rtol=1e-5, atol=1e-5
+        )
     with pytest.raises(UserError, match="avg"):
         build(include_top=False, pooling="average")
 

@@ -6,6 +6,7 @@ the image is grey, 128. Sampling is nearest neighbour and follows the arithmetic
 """
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -45,20 +46,33 @@ def translate_y(image: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     return affine(image, [[1.0, 0.0, 0.0], [0.0, 1.0, pixels]])
 
 
-def affine(image: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+def affine(
+    image: tf.Tensor, matrix: tf.Tensor | Sequence[Sequence[float | tf.Tensor]]
+) -> tf.Tensor:
     """Pixel (x, y) of the result is the pixel of `image` nearest to `matrix @ [x, y, 1]`.
 
     Args:
       image: `uint8 [H, W, 3]`, fewer than 2**24 pixels.
-      matrix: `float32 [2, 3]`, from output to input coordinates (x first).
+      matrix: `float32 [2, 3]` or two rows of three numbers or scalar tensors, from output to
+        input coordinates (x first).
     """
     height, width = _size(image)
-    matrix = tf.convert_to_tensor(matrix, tf.float32)
+    columns = tf.range(width, dtype=tf.float32)[None]
+    rows = tf.range(height, dtype=tf.float32)[:, None]
+    if tf.is_tensor(matrix):
+        matrix = [tf.unstack(row) for row in tf.unstack(matrix)]
+    (x_by_column, x_by_row, x_offset), (y_by_column, y_by_row, y_offset) = matrix
     # The only products stand here, outside the compiled functions: XLA would fuse them with the
     # sums below and round once where the original rounded twice.
-    across = matrix[:, 0:1] * tf.range(width, dtype=tf.float32)
-    down = matrix[:, 1:2] * tf.range(height, dtype=tf.float32)
-    return _take(image, _source_index(across, down, matrix[:, 2]))
+    index = _source_index(
+        x_by_column * columns,
+        _shift(x_by_row, rows),
+        tf.cast(x_offset, tf.float32),
+        _shift(y_by_column, columns),
+        y_by_row * rows,
+        tf.cast(y_offset, tf.float32),
+    )
+    return _take(image, index)
 
 
 @compiled
@@ -85,25 +99,41 @@ def cutout(image: tf.Tensor, half_side: tf.Tensor, centre: tf.Tensor) -> tf.Tens
     return tf.reshape(inside, tf.shape(image))
 
 
+def _shift(factor: float | tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """`factor * positions`; of a factor that is always 0, one zero to be broadcast.
+
+    What does not depend on both row and column is then computed for one row or column only.
+    """
+    never = isinstance(factor, int | float) and factor == 0
+    return tf.zeros([1, 1]) if never else factor * positions
+
+
 @compiled
-def _source_index(across: tf.Tensor, down: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Where each pixel comes from.
+def _source_index(
+    x_of_column: tf.Tensor,
+    x_of_row: tf.Tensor,
+    x_offset: tf.Tensor,
+    y_of_column: tf.Tensor,
+    y_of_row: tf.Tensor,
+    y_offset: tf.Tensor,
+) -> tf.Tensor:
+    """Where each pixel comes from, its (x, y) the sum of three parts.
 
     Args:
-      across, down: `float32 [2, W]` and `[2, H]`, how x and y move the source (x, y).
-      offset: `float32 [2]`, the source of (0, 0).
+      x_of_column, y_of_row: `float32 [1, W]` and `[H, 1]`.
+      x_of_row, y_of_column: `float32 [H, 1]` and `[1, W]`, or `[1, 1]`.
+      x_offset, y_offset: `float32 []`, the source of (0, 0).
 
     Returns:
       `int32 [H, W]`, the position in the flattened image, and outside it the one behind its end.
     """
-    height, width = _length(down), _length(across)
+    height, width = y_of_row.shape[0] or tf.shape(y_of_row)[0], _length(x_of_column)
     # In halves of pixels, which changes no rounding: the nearest pixel is then found in whole
     # numbers. Half a pixel is rounded up, as C's `round` does from -0.5 on.
-    across, down, offset = 2.0 * across, 2.0 * down, 2.0 * offset
-    x = total(across[0], down[0][:, None]) + offset[0]
-    y = total(across[1], down[1][:, None]) + offset[1]
+    x = total(2.0 * x_of_column, 2.0 * x_of_row) + 2.0 * x_offset
+    y = total(2.0 * y_of_column, 2.0 * y_of_row) + 2.0 * y_offset
     right, bottom = tf.cast(2 * width - 1, tf.float32), tf.cast(2 * height - 1, tf.float32)
-    inside = (x > -1.0) & (x < right) & (y > -1.0) & (y < bottom)
+    inside = ((x > -1.0) & (x < right)) & ((y > -1.0) & (y < bottom))
     return tf.where(inside, _nearest(y) * width + _nearest(x), height * width)
 
 

@@ -198,7 +198,21 @@ class Policy:
         for name in self.operations:
             branches.append(lambda row=OPERATIONS[name]: row.apply(image, argument, place))
         augmented = tf.switch_case(operation + 1, branches)
+        if not tf.executing_eagerly():
+            _call_only_the_chosen(augmented)
         return tf.ensure_shape(augmented, image.shape)
+
+
+def _call_only_the_chosen(chosen: tf.Tensor) -> None:
+    """Makes a traced `tf.switch_case` call its branch as a function.
+
+    TensorFlow would put all branches in line and visit every operation of those that are not
+    taken: with sixteen that takes longer than most of them.
+    """
+    switch = chosen.op
+    while switch.type == "Identity":
+        switch = switch.inputs[0].op
+    switch._set_attr("_lower_using_switch_merge", tf.compat.v1.AttrValue(b=False))
 
 
 def _checked(image: tf.Tensor) -> tf.Tensor:
