@@ -85,9 +85,19 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return tf.concat([image[:1], rows, image[-1:]], 0)
 
 
+@compiled
 def autocontrast(image: tf.Tensor) -> tf.Tensor:
     """Stretches each channel to 0..255; a flat channel stays."""
-    return _look_up(image, _autocontrast_table(image))
+    # Rows of bytes: the plain kernels are slow where a vector meets the three values of each pixel.
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    rows = tf.cast(tf.reshape(image, [height, -1]), tf.float32)
+    low = tf.cast(tf.reduce_min(image, [0, 1]), tf.float32)
+    high = tf.cast(tf.reduce_max(image, [0, 1]), tf.float32)
+    flat = high == low
+    scale = tf.where(flat, 1.0, 255.0 / tf.maximum(high - low, 1.0))
+    shift = tf.where(flat, 0.0, product(-low, scale))
+    stretched = product(rows, tf.tile(scale, [width])) + tf.tile(shift, [width])
+    return tf.reshape(_bytes(stretched), tf.shape(image))
 
 
 def equalize(image: tf.Tensor) -> tf.Tensor:
@@ -100,8 +110,13 @@ def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Ten
     degenerate = tf.cast(degenerate, tf.float32)  # whole grey levels
     difference = tf.cast(image, tf.float32) - degenerate
     blended = degenerate + product(tf.cast(factor, tf.float32), difference)
-    # In one pass; `tf.clip_by_value` makes two.
-    clipped = tf.raw_ops.ClipByValue(t=blended, clip_value_min=0.0, clip_value_max=255.0)
+    return _bytes(blended)
+
+
+def _bytes(values: tf.Tensor) -> tf.Tensor:
+    """Cut off to `uint8`; values outside 0..255 become the nearest."""
+    # In one pass, where `tf.clip_by_value` makes two.
+    clipped = tf.raw_ops.ClipByValue(t=values, clip_value_min=0.0, clip_value_max=255.0)
     return tf.cast(clipped, tf.uint8)
 
 
@@ -115,18 +130,6 @@ def _sharpened_inside(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
         neighbour = tf.cast(image[row : height + row, column : width + column], tf.float32)
         smooth = multiply_add(neighbour, weight, smooth)
     return _blend(tf.cast(smooth, tf.uint8), image[1:-1, 1:-1], factor)
-
-
-@compiled
-def _autocontrast_table(image: tf.Tensor) -> tf.Tensor:
-    """`uint8 [3, 256]`: what becomes of each value of each channel."""
-    low = tf.cast(tf.reduce_min(image, [0, 1]), tf.float32)[:, None]
-    high = tf.cast(tf.reduce_max(image, [0, 1]), tf.float32)[:, None]
-    scale = 255.0 / tf.maximum(high - low, 1.0)
-    values = tf.range(256, dtype=tf.float32)
-    stretched = product(values, scale) + product(-low, scale)
-    table = tf.where(high > low, tf.clip_by_value(stretched, 0.0, 255.0), values)
-    return tf.cast(table, tf.uint8)
 
 
 @compiled
@@ -157,9 +160,7 @@ def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
 def _table_index(image: tf.Tensor) -> tf.Tensor:
     """`int32 [H * W * 3]` position of each value in a flattened `[3, 256]` table.
 
-    By whole rows, as the plain kernels are slow where a vector is added to the three values of each
-    pixel, and slower where it is first repeated for all pixels.
+    The plain kernels are slow where a vector is added to the three values of each pixel.
     """
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    values = tf.cast(tf.reshape(image, [height, -1]), tf.int32)
-    return tf.reshape(values + tf.tile(tf.range(0, 768, 256), [width]), [-1])
+    values = tf.cast(tf.reshape(image, [-1]), tf.int32)
+    return values + tf.tile(tf.range(0, 768, 256), [tf.size(image) // 3])
