@@ -191,6 +191,14 @@ def test_without_a_seed_every_call_differs():
     assert len({x.tobytes() for x in dataset.as_numpy_iterator()}) > 4
 
 
+def test_only_the_chosen_operation_is_called():
+    """In line, TensorFlow would visit the operations of all branches for every image."""
+    traced = tf.function(AutoAugment(), autograph=False).get_concrete_function(IMAGE, (1, 2))
+    switches = [op for op in traced.graph.get_operations() if op.type.endswith("Case")]
+    assert len(switches) == 2  # a sub-policy has two steps
+    assert not any(op.get_attr("_lower_using_switch_merge") for op in switches)
+
+
 def test_a_user_adds_an_operation(monkeypatch):
     def mirror(image):
         return image[:, ::-1]
