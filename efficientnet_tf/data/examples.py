@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
 from efficientnet_tf.data.augment.autoaugment import AutoAugment
+from efficientnet_tf.data.augment.color_ops import to_bytes
 from efficientnet_tf.data.augment.erasing import random_erasing
 from efficientnet_tf.data.augment.randaugment import RandAugment
 from efficientnet_tf.data.bad_examples import ExampleLoader
@@ -95,7 +96,7 @@ def is_mixed(config: DataConfig) -> bool:
 
 def _apply(augment: Augment, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Augments a float32 image: policies take whole grey levels, bicubic resizing leaves 0..255."""
-    pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
+    pixels = to_bytes(image)
     return tf.cast(tf.ensure_shape(augment(pixels, seed), image.shape), tf.float32)
 
 

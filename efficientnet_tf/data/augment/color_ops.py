@@ -97,7 +97,7 @@ def autocontrast(image: tf.Tensor) -> tf.Tensor:
     scale = tf.where(flat, 1.0, 255.0 / tf.maximum(high - low, 1.0))
     shift = tf.where(flat, 0.0, product(-low, scale))
     stretched = product(rows, tf.tile(scale, [width])) + tf.tile(shift, [width])
-    return tf.reshape(_bytes(stretched), tf.shape(image))
+    return tf.reshape(to_bytes(stretched), tf.shape(image))
 
 
 def equalize(image: tf.Tensor) -> tf.Tensor:
@@ -105,19 +105,19 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
     return _look_up(image, _equalize_table(image))
 
 
+def to_bytes(values: tf.Tensor) -> tf.Tensor:
+    """float32 of any shape cut off to `uint8`; values outside 0..255 become the nearest."""
+    # In one pass, where `tf.clip_by_value` makes two.
+    clipped = tf.raw_ops.ClipByValue(t=values, clip_value_min=0.0, clip_value_max=255.0)
+    return tf.cast(clipped, tf.uint8)
+
+
 def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """degenerate + factor * (image - degenerate) in float32, cut off to a byte."""
     degenerate = tf.cast(degenerate, tf.float32)  # whole grey levels
     difference = tf.cast(image, tf.float32) - degenerate
     blended = degenerate + product(tf.cast(factor, tf.float32), difference)
-    return _bytes(blended)
-
-
-def _bytes(values: tf.Tensor) -> tf.Tensor:
-    """Cut off to `uint8`; values outside 0..255 become the nearest."""
-    # In one pass, where `tf.clip_by_value` makes two.
-    clipped = tf.raw_ops.ClipByValue(t=values, clip_value_min=0.0, clip_value_max=255.0)
-    return tf.cast(clipped, tf.uint8)
+    return to_bytes(blended)
 
 
 @compiled

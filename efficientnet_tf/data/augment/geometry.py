@@ -127,7 +127,7 @@ def _source_index(
     Returns:
       `int32 [H, W]`, the position in the flattened image, and outside it the one behind its end.
     """
-    height, width = y_of_row.shape[0] or tf.shape(y_of_row)[0], _length(x_of_column)
+    height, width = _length(y_of_row), _length(x_of_column)
     # In halves of pixels, which changes no rounding: the nearest pixel is then found in whole
     # numbers. Half a pixel is rounded up, as C's `round` does from -0.5 on.
     x = total(2.0 * x_of_column, 2.0 * x_of_row) + 2.0 * x_offset
@@ -158,5 +158,6 @@ def _size(image: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
     return image.shape[0] or dynamic[0], image.shape[1] or dynamic[1]
 
 
-def _length(vectors: tf.Tensor) -> int | tf.Tensor:
-    return vectors.shape[1] or tf.shape(vectors)[1]
+def _length(vector: tf.Tensor) -> int | tf.Tensor:
+    """Of a row or a column, as a number where it is static."""
+    return vector.shape.num_elements() or tf.size(vector)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from efficientnet_tf.data.augment.color_ops import to_bytes
 from efficientnet_tf.data.augment.policy import Policy
 
 
@@ -28,7 +29,7 @@ class Augmentation(keras.layers.Layer):
     def call(self, images: tf.Tensor, training: bool = True) -> tf.Tensor:
         if not training:
             return images
-        pixels = tf.cast(tf.clip_by_value(tf.cast(images, tf.float32), 0.0, 255.0), tf.uint8)
+        pixels = to_bytes(tf.cast(images, tf.float32))
         seed = tf.cast(self._generator.next(), tf.int32)
         if len(images.shape) == 3:
             return tf.cast(self.policy(pixels, seed), images.dtype)
