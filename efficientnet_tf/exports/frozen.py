@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from efficientnet_tf.exports.batch_parts import in_parts, pays_in_parts
 from efficientnet_tf.nn.folding import fold_batch_norm
 
 
@@ -15,7 +16,8 @@ def inference_function(model: keras.Model) -> Callable[[Any], Any]:
 
     It is what `model(x, training=False)` is but for rounding, and does not follow the model when
     that is trained on. Constant weights let TensorFlow put them in the order its kernels want once
-    and for all, and merge convolutions with what follows them.
+    and for all, and merge convolutions with what follows them. On a processor a large batch is
+    computed in parts, two of them at once.
 
     Args:
       model: functional or sequential, of one input.
@@ -33,10 +35,11 @@ def inference_function(model: keras.Model) -> Callable[[Any], Any]:
     whole = tf.function(lambda x: folded(x, training=False), autograph=False)
     concrete = whole.get_concrete_function(spec)
     frozen = convert_variables_to_constants_v2(concrete)
+    run = in_parts(frozen, spec, frozen.outputs) if pays_in_parts(folded) else frozen
     structure = concrete.structured_outputs
 
     def infer(batch: Any) -> Any:
-        outputs = frozen(tf.convert_to_tensor(batch, tensor.dtype))
+        outputs = run(tf.convert_to_tensor(batch, tensor.dtype))
         return tf.nest.pack_sequence_as(structure, outputs)
 
     return infer
