@@ -6,6 +6,8 @@ step n sees the batches that the uninterrupted run saw from there; the examples 
 skipped without being decoded.
 """
 
+import os
+
 import tensorflow as tf
 
 from efficientnet_tf.config import DataConfig, UserError
@@ -27,6 +29,10 @@ from efficientnet_tf.data.service import produce_on_service
 from efficientnet_tf.data.sources import BatchSource, Source
 
 PADDING_LABEL = -1
+# Fixed, not found by TensorFlow's tuner: with that, on a busy processor, whoever drops an iterator
+# waits for the tuner's next round, at worst as long again as the iterator was used.
+_EXAMPLES_AT_ONCE = os.cpu_count() or 1
+_BATCHES_AT_ONCE = min(4, _EXAMPLES_AT_ONCE)  # each may be hundreds of megabytes
 
 
 def train_dataset(
@@ -81,13 +87,15 @@ def train_dataset(
     # A function of somebody's own may count on AutoGraph.
     own = augment and tf.function(augment)
     make = training_example(loader, config, own or augment_policy(config))
-    examples = stream.map(make, tf.data.AUTOTUNE)
+    # The tuner of a service runs on its workers, which have cores of their own.
+    tuned = tf.data.AUTOTUNE if config.tf_data_service else None
+    examples = stream.map(make, tuned or _EXAMPLES_AT_ONCE)
     if loader.tolerant:
         examples = count_bad(examples, config.max_bad_examples, _training_epoch, report)
     batches = examples.batch(batch_size, drop_remainder=True)
     if loader.tolerant:
         batches = batches.map(fill_gaps)
-    batches = _rounded(batches.map(_mixer(config), tf.data.AUTOTUNE), image_dtype)
+    batches = _rounded(batches.map(_mixer(config), tuned or _BATCHES_AT_ONCE), image_dtype)
     if config.tf_data_service:
         batches = produce_on_service(batches, config.tf_data_service)
     return _in_order(batches)
@@ -122,7 +130,7 @@ def eval_dataset(
         return batches.prefetch(tf.data.AUTOTUNE)
     loader = evaluation_loader(source, config)
     stream = source.eval_stream(host_index, host_count)
-    examples = stream.map(evaluation_example(loader, config), tf.data.AUTOTUNE)
+    examples = stream.map(evaluation_example(loader, config), _EXAMPLES_AT_ONCE)
     padding = {
         "image": tf.zeros([config.image_size, config.image_size, 3]),
         "label": loader.uniform_label(PADDING_LABEL),
@@ -156,7 +164,7 @@ def calibration_dataset(source: Source, config: DataConfig, batch_size: int) -> 
         return source.train_batches(config, batch_size, 0).map(lambda batch: batch["image"])
     make = evaluation_example(training_loader(source, config), config)
     stream = source.train_stream(config.seed, 0, 0, 1)
-    images = stream.map(lambda element: make(element["raw"])["image"], tf.data.AUTOTUNE)
+    images = stream.map(lambda element: make(element["raw"])["image"], _EXAMPLES_AT_ONCE)
     return _in_order(images.batch(batch_size, drop_remainder=True))
 
 
@@ -192,7 +200,7 @@ def _rounded(batches: tf.data.Dataset, image_dtype: str) -> tf.data.Dataset:
     if image_dtype == "float32":
         return batches
     return batches.map(
-        lambda batch: {**batch, "image": tf.cast(batch["image"], image_dtype)}, tf.data.AUTOTUNE
+        lambda batch: {**batch, "image": tf.cast(batch["image"], image_dtype)}, _BATCHES_AT_ONCE
     )
 
 
@@ -200,5 +208,6 @@ def _in_order(batches: tf.data.Dataset) -> tf.data.Dataset:
     """The same batches in a fixed order, prefetched, and not sharded again by a strategy."""
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
