@@ -36,11 +36,13 @@ class Candidate:
       work: makes the call to measure.
       modules: that it needs; without them it is left out.
       models: that it has; all if None.
+      batches: that one call computes.
     """
 
     work: Callable[[Task], Callable[[], object]]
     modules: tuple[str, ...] = ()
     models: Collection[str] | None = None
+    batches: int = 1
 
     def is_able(self, model: str) -> bool:
         is_installed = all(importlib.util.find_spec(name) for name in self.modules)
@@ -60,7 +62,8 @@ def hold(
     """
     options = _parsed(kind, candidates, batches, seconds)
     if options.worker:
-        return serve(candidates[options.worker].work(next(_tasks(options))))
+        candidate = candidates[options.worker]
+        return serve(candidate.work(next(_tasks(options))), batches=candidate.batches)
     for task in _tasks(options):
         workers = {
             name: partial(_start, name, task)

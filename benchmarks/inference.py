@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from contest import Candidate, Task, hold
 from networks import (
     KERAS_APPLICATIONS,
@@ -28,6 +29,8 @@ from networks import (
 from efficientnet_tf.exports.formats import FORMATS, Format
 from efficientnet_tf.exports.measurement import threads
 from efficientnet_tf.exports.runtimes import RUNTIMES
+
+_PREDICTED = 10  # batches in a call of Keras' `predict`
 
 
 def compiled(build: Callable) -> Callable[[Task], Callable]:
@@ -45,11 +48,12 @@ def compiled(build: Callable) -> Callable[[Task], Callable]:
 
 
 def predicting(build: Callable) -> Callable[[Task], Callable]:
-    """Keras' `predict`."""
+    """Keras' `predict`, of several batches: a call has a cost of its own."""
 
     def work(task):
-        model, batch = with_statistics(build(task.model, task.size)), task.images()
-        return lambda: model.predict(batch, batch_size=task.batch, verbose=0)
+        model = with_statistics(build(task.model, task.size))
+        images = np.concatenate([task.images()] * _PREDICTED)
+        return lambda: model.predict(images, batch_size=task.batch, verbose=0)
 
     return work
 
@@ -117,14 +121,14 @@ CANDIDATES = {
         compiled(of_keras_applications), models=KERAS_APPLICATIONS
     ),
     "keras.applications, predict": Candidate(
-        predicting(of_keras_applications), models=KERAS_APPLICATIONS
+        predicting(of_keras_applications), models=KERAS_APPLICATIONS, batches=_PREDICTED
     ),
     "KerasHub, tf.function": Candidate(compiled(of_keras_hub), ("keras_hub",), KERAS_HUB),
     "timm": Candidate(in_torch(False), ("timm", "torch")),
     "timm, torch.compile": Candidate(in_torch(True), ("timm", "torch")),
     "efficientnet_tf, tf.function": Candidate(compiled(ours)),
-    "efficientnet_tf, predict": Candidate(predicting(ours)),
-    "efficientnet_tf, folded, predict": Candidate(predicting(folded)),
+    "efficientnet_tf, predict": Candidate(predicting(ours), batches=_PREDICTED),
+    "efficientnet_tf, folded, predict": Candidate(predicting(folded), batches=_PREDICTED),
     "efficientnet_tf, inference_function": Candidate(frozen),
     "efficientnet_tf, LiteRT": Candidate(exported("litert"), ("ai_edge_litert",)),
     "efficientnet_tf, ONNX Runtime": Candidate(exported("onnx"), ("onnxruntime", "tf2onnx")),

@@ -23,7 +23,7 @@ class Turn:
     """One measurement of a candidate.
 
     Attributes:
-      wall: seconds for each call, on the clock.
+      wall: seconds for each batch, on the clock.
       processor: of all threads of the process.
       memory: most bytes of main memory that the process has held so far.
     """
@@ -82,22 +82,25 @@ class Worker:
         sys.exit(f"{self._title} failed:\n{self._errors.read()[-2000:]}")
 
 
-def serve(call: Callable[[], object], finish: Callable[[], object] = lambda: None) -> None:
+def serve(
+    call: Callable[[], object], finish: Callable[[], object] = lambda: None, batches: int = 1
+) -> None:
     """A worker's side: calls that compile, then a measurement for every line that comes.
 
     Args:
       call: what is measured.
       finish: waits for what calls have begun; once for ten of them where it is given.
+      batches: that a call computes; a turn is for each of them.
     """
     for _ in range(3):
         call()
     finish()
     print(_MARK, flush=True)
     for line in sys.stdin:
-        print(_MARK, json.dumps(vars(_turn(call, finish, float(line)))), flush=True)
+        print(_MARK, json.dumps(vars(_turn(call, finish, batches, float(line)))), flush=True)
 
 
-def _turn(call: Callable, finish: Callable, seconds: float) -> Turn:
+def _turn(call: Callable, finish: Callable, batches: int, seconds: float) -> Turn:
     count, processor, began = 0, time.process_time(), time.perf_counter()
     while time.perf_counter() - began < seconds or not count:
         call()
@@ -107,4 +110,5 @@ def _turn(call: Callable, finish: Callable, seconds: float) -> Turn:
     finish()
     wall, processor = time.perf_counter() - began, time.process_time() - processor
     memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    count *= batches
     return Turn(wall / count, processor / count, memory)

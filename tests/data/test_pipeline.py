@@ -10,6 +10,7 @@ from helpers.shard_writer import write_imagenet
 
 from efficientnet_tf import data
 from efficientnet_tf.config import DataConfig
+from efficientnet_tf.data.pipeline import calibration_dataset
 
 pytestmark = pytest.mark.slow
 
@@ -160,6 +161,14 @@ def test_shapes_are_static():
     evaluation = data.eval_dataset(source, config, 5).element_spec
     assert evaluation["image"] == tf.TensorSpec([5, 48, 48, 3], tf.float32)
     assert evaluation["label"] == tf.TensorSpec([5], tf.int32)
+
+
+def test_nobody_waits_for_a_tuner_of_the_pipeline():
+    """Its thread ends at its next round only, which for a busy processor is seconds later."""
+    config = DataConfig(dataset="digits", image_size=32, resize_method="bicubic")
+    source = data.open_source(config)
+    for make in (data.train_dataset, data.eval_dataset, calibration_dataset):
+        assert make(source, config, 5).options().autotune.enabled is False
 
 
 def test_a_background_class_shifts_labels_by_one():
