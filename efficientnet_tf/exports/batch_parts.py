@@ -5,6 +5,7 @@ two operations does not fit their caches.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -69,12 +70,15 @@ def pays_in_parts(model: keras.Model) -> bool:
     )
 
 
-def _operations(model: keras.Model) -> list:
-    """Layers, and functions that stand in a functional model as layers do."""
-    found = []
-    for operation in model.layers if isinstance(model, keras.Sequential) else model.operations:
-        found += _operations(operation) if isinstance(operation, keras.Model) else [operation]
-    return found
+def _operations(layer: Any) -> list:
+    """What a model is made of to its depths; of a layer, or a model that does not tell, itself."""
+    if isinstance(layer, keras.Sequential):
+        inside = layer.layers
+    else:  # functions stand in a functional model as layers do
+        inside = getattr(layer, "operations", None)
+    if inside is None:
+        return [layer]
+    return [operation for one in inside for operation in _operations(one)]
 
 
 def _number_of_parts(shape: tf.Tensor) -> tf.Tensor:

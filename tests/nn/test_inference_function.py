@@ -26,6 +26,12 @@ class LessTheMean(keras.layers.Layer):
         return less_the_mean(features)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    def call(self, features):
+        return less_the_mean(features)
+
+
 def toy(**options):
     keras.utils.set_random_seed(0)
     return build_network(toy_config(dropout_rate=0.5), input_shape=(32, 32, 3), **options)
@@ -117,9 +123,10 @@ class TestParts:
         by_function = keras.Model(inputs, less_the_mean(features))
         by_lambda = keras.Model(inputs, keras.layers.Lambda(less_the_mean)(features))
         by_layer = keras.Model(inputs, LessTheMean()(features))
+        by_model = keras.Model(inputs, Subclassed()(features))
         nested = keras.Sequential([keras.Input((32, 32, 3)), by_function])
         images = np.random.default_rng(1).uniform(0, 255, (6, 32, 32, 3)).astype("float32")
-        for model in (by_function, by_lambda, by_layer, nested):
+        for model in (by_function, by_lambda, by_layer, by_model, nested):
             np.testing.assert_allclose(
                 en.inference_function(model)(images), model(images), atol=1e-5, rtol=1e-4
             )
